@@ -1,0 +1,40 @@
+# Every target sets up what it needs; the second run starts at once.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+PYTHON ?= python3
+UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
+RUN := .venv/bin
+
+.PHONY: help demo dev test check format clean
+help: ## what can be made here
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
+
+demo: .venv/.ready ## answer 30 sample issues with a small model on this machine, through Dagster
+	@$(RUN)/batch-pipeline demo
+
+dev: .venv/.ready ## the local server and the Dagster UI, until Ctrl-C
+	@$(RUN)/batch-pipeline dev
+
+test: .venv/.ready ## every test; no network, no key
+	@$(RUN)/python -m pytest -n 2 --dist worksteal $(ARGS)
+
+check: .venv/.ready ## lint, types, the direction of imports, dependencies
+	@$(RUN)/ruff check .
+	@$(RUN)/ruff format --check .
+	@$(RUN)/basedpyright
+	@$(RUN)/lint-imports --no-cache
+	@$(RUN)/deptry batch_pipeline
+
+format: .venv/.ready ## put the code into its form
+	@$(RUN)/ruff check --fix-only .
+	@$(RUN)/ruff format .
+
+clean: ## forget everything that was installed and generated
+	rm -rf .venv .tools data/var
+
+.venv/.ready: pyproject.toml uv.lock | $(UV)
+	@$(UV) sync --quiet --locked --all-extras
+	@touch $@
+
+.tools/bin/uv:
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --target .tools uv

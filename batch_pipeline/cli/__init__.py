@@ -1,0 +1,1 @@
+"""The command `batch-pipeline`: one file per group of verbs."""

@@ -1,0 +1,1 @@
+"""What was planned, sent, answered and paid: small, transactional, shared by many processes."""

@@ -1,0 +1,1 @@
+"""A Batch API on this machine: OpenAI's wire, three engines."""

@@ -1,0 +1,1 @@
+"""Who answers: OpenAI and what speaks its protocol, the local server among them."""

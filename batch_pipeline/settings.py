@@ -1,0 +1,152 @@
+"""Every environment variable of the project, in one place."""
+
+from __future__ import annotations
+
+from datetime import date, tzinfo
+from pathlib import Path
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from batch_pipeline.errors import InvalidSettings
+
+PREFIX = "BATCH_PIPELINE_"
+
+ProviderName = Literal["openai", "anthropic", "local"]
+
+DEFAULT_MODELS: dict[ProviderName, str] = {
+    "openai": "gpt-6-luna",
+    "anthropic": "claude-haiku-5-5",
+    "local": "smollm2-135m",
+}
+
+
+def project_root() -> Path:
+    """The checkout that this package lies in, else the working directory."""
+    checkout = Path(__file__).resolve().parent.parent
+    return checkout if (checkout / "workspace.yaml").exists() else Path.cwd()
+
+
+def _bare(name: str) -> AliasChoices:
+    return AliasChoices(name)
+
+
+class Settings(BaseSettings):
+    """The settings as read from the environment, checked. Made by `load_settings`."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, extra="ignore", frozen=True)
+
+    openai_api_key: SecretStr | None = Field(default=None, validation_alias=_bare("OPENAI_API_KEY"))
+    openai_base_url: str = Field(default="https://api.openai.com/v1", validation_alias=_bare("OPENAI_BASE_URL"))
+    anthropic_api_key: SecretStr | None = Field(default=None, validation_alias=_bare("ANTHROPIC_API_KEY"))
+    anthropic_base_url: str = Field(default="https://api.anthropic.com", validation_alias=_bare("ANTHROPIC_BASE_URL"))
+    github_token: SecretStr | None = Field(default=None, validation_alias=_bare("GITHUB_TOKEN"))
+    github_api_url: str = Field(default="https://api.github.com", validation_alias=_bare("GITHUB_API_URL"))
+    dagster_home: Path | None = Field(default=None, validation_alias=_bare("DAGSTER_HOME"))
+
+    enabled: bool = True
+    """False plans and sends nothing."""
+    provider: ProviderName = "local"
+    model: str | None = None
+    """The model where a task names none; the provider's default otherwise."""
+    local_url: str = "http://127.0.0.1:8765/v1"
+    data_dir: Path = Field(default_factory=lambda: project_root() / "data" / "var")
+    ledger_url: str | None = None
+    """An SQLAlchemy URL; `sqlite:///<data_dir>/ledger.db` otherwise."""
+    warehouse_url: str | None = None
+    """A DuckDB file; `<data_dir>/warehouse.duckdb` otherwise."""
+    repos: Annotated[tuple[str, ...], NoDecode] = ()
+    """`owner/name`, separated by commas: what the nightly schedule pulls."""
+    first_night: date = date(2026, 1, 1)
+    night_hour: int = Field(default=2, ge=0, le=23)
+    timezone: str = "UTC"
+    nightly: bool = True
+    poll_seconds: int = Field(default=60, ge=1)
+    max_requests: int = Field(default=50_000, ge=1, le=50_000)
+    """Requests in one file; OpenAI's limit is 50,000."""
+    max_file_bytes: int = Field(default=200 * 1024 * 1024, ge=1_000, le=200 * 1024 * 1024)
+    """Bytes in one file; OpenAI's limit is 209,715,200."""
+    max_attempts: int = Field(default=3, ge=1, le=100)
+    missing_recheck_seconds: float | None = Field(default=None, ge=0)
+    """When a row that is in no file is looked for again: an hour; local 1 s."""
+    create_wait_seconds: float | None = Field(default=None, ge=0)
+    """WAIT of docs/how-it-works.md: longer than a listing lags plus a DELETE takes; 10 min, local 1 s."""
+    hold_above_usd: float = Field(default=5.0, ge=0)
+    budget_job_usd: float | None = Field(default=None, ge=0)
+    budget_day_usd: float | None = Field(default=None, ge=0)
+    budget_month_usd: float | None = Field(default=None, ge=0)
+    prices_file: Path | None = None
+    price_as: str = "gpt-6-luna"
+    """What `local` would have cost: the model that its prices are shown for."""
+    enqueued_tokens: int | None = Field(default=None, ge=1)
+    delete_remote_files: bool = False
+    notice_url: str | None = None
+    log_format: Literal["text", "json"] = "text"
+    api_token: SecretStr | None = None
+
+    @field_validator("repos", mode="before")
+    @classmethod
+    def _split_repos(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_timezone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError) as error:
+            raise ValueError(f"`{value}` is no time zone of the IANA database, such as Europe/Berlin") from error
+        return value
+
+    @field_validator("data_dir", "prices_file", "dagster_home")
+    @classmethod
+    def _absolute(cls, value: Path | None) -> Path | None:
+        return value and value.expanduser().absolute()
+
+    @property
+    def tz(self) -> tzinfo:
+        """The time zone of nights and budget days."""
+        return ZoneInfo(self.timezone)
+
+    @property
+    def batches_dir(self) -> Path:
+        """Where the files of each job lie, one folder a job."""
+        return self.data_dir / "batches"
+
+    @property
+    def dagster_dir(self) -> Path:
+        """`DAGSTER_HOME`, or our own."""
+        return self.dagster_home or self.data_dir / "dagster"
+
+    @property
+    def ledger(self) -> str:
+        """The ledger's SQLAlchemy URL."""
+        return self.ledger_url or f"sqlite:///{self.data_dir / 'ledger.db'}"
+
+    @property
+    def warehouse_path(self) -> Path:
+        """The DuckDB file."""
+        return Path(self.warehouse_url) if self.warehouse_url else self.data_dir / "warehouse.duckdb"
+
+    def model_for(self, provider: ProviderName, task_model: str | None = None) -> str:
+        """The model to use: the task's, else the setting's where it is for this provider, else the default."""
+        return task_model or (self.model if provider == self.provider else None) or DEFAULT_MODELS[provider]
+
+
+def load_settings() -> Settings:
+    """Reads the environment.
+
+    Raises:
+        InvalidSettings: A variable has a wrong value; each is named.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        wrong = "; ".join(f"{_variable(str(e['loc'][0]))}: {e['msg']}" for e in error.errors(include_input=False))
+        raise InvalidSettings(f"Settings that can't be used: {wrong}. Correct the environment and run again.") from None
+
+
+def _variable(location: str) -> str:
+    return location if location.isupper() else PREFIX + location.upper()

@@ -1,0 +1,1 @@
+"""What is asked: `BatchTask`, and one file per task."""

@@ -1,0 +1,1 @@
+"""DuckDB: records, requests, results, typed answers. The only code that opens it."""

@@ -1,0 +1,94 @@
+"""What a model said, out of the body of a successful reply of each endpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal, cast
+
+Json = dict[str, object]
+Stop = Literal["end", "length", "refusal"]
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one reply; `cached_tokens` are part of the input, `reasoning_tokens` part of the output."""
+
+    input_tokens: int = 0
+    cached_tokens: int = 0
+    output_tokens: int = 0
+    reasoning_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What was said, why it stopped, and what it took. `text` of a refusal is the refusal's own."""
+
+    text: str
+    stop: Stop
+    usage: Usage
+
+
+def read_reply(endpoint: str, body: Json) -> Reply:
+    """The reply in `body`, of a 2xx row of `endpoint` (`/v1/chat/completions` or `/v1/responses`).
+
+    Nothing is required of the body: a server that leaves parts out gets an empty text and no usage.
+    """
+    return _read_response(body) if endpoint == "/v1/responses" else _read_chat(body)
+
+
+def _read_chat(body: Json) -> Reply:
+    choice = _object(next(_objects(body.get("choices")), None))
+    message, usage = _object(choice.get("message")), _object(body.get("usage"))
+    tokens = Usage(
+        input_tokens=_count(usage.get("prompt_tokens")),
+        cached_tokens=_count(_object(usage.get("prompt_tokens_details")).get("cached_tokens")),
+        output_tokens=_count(usage.get("completion_tokens")),
+        reasoning_tokens=_count(_object(usage.get("completion_tokens_details")).get("reasoning_tokens")),
+    )
+    if refusal := _text(message.get("refusal")):
+        return Reply(refusal, "refusal", tokens)
+    text, reason = _text(message.get("content")), choice.get("finish_reason")
+    if reason == "content_filter":
+        return Reply(text or "stopped by the provider's content filter", "refusal", tokens)
+    return Reply(text, "length" if reason == "length" else "end", tokens)
+
+
+def _read_response(body: Json) -> Reply:
+    usage = _object(body.get("usage"))
+    tokens = Usage(
+        input_tokens=_count(usage.get("input_tokens")),
+        cached_tokens=_count(_object(usage.get("input_tokens_details")).get("cached_tokens")),
+        output_tokens=_count(usage.get("output_tokens")),
+        reasoning_tokens=_count(_object(usage.get("output_tokens_details")).get("reasoning_tokens")),
+    )
+    parts = [
+        part
+        for item in _objects(body.get("output"))
+        if item.get("type") == "message"
+        for part in _objects(item.get("content"))
+    ]
+    if refusal := "".join(_text(part.get("refusal")) for part in parts):
+        return Reply(refusal, "refusal", tokens)
+    text = "".join(_text(part.get("text")) for part in parts if part.get("type") == "output_text")
+    if body.get("status") != "incomplete":
+        return Reply(text, "end", tokens)
+    reason = _object(body.get("incomplete_details")).get("reason")
+    return Reply(text, "refusal" if reason == "content_filter" else "length", tokens)
+
+
+def _objects(value: object) -> Iterator[Json]:
+    items = cast("list[object]", value) if isinstance(value, list) else []
+    return (cast(Json, item) for item in items if isinstance(item, dict))
+
+
+def _object(value: object) -> Json:
+    return cast(Json, value) if isinstance(value, dict) else {}
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _count(value: object) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
