@@ -1,0 +1,59 @@
+"""The schema, in numbered steps: each file of `steps/` is run once, in order.
+
+The SQL keeps to what DuckLake takes too: no keys, ON CONFLICT, indexes, sequences, generated columns or ENUM.
+"""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+RESERVED = frozenset(
+    {
+        "issue_versions",
+        "issues",
+        "issue_comments",
+        "batch_requests",
+        "request_records",
+        "batch_results",
+        "batch_jobs",
+        "batches",
+        "batch_items",
+        "eval_scores",
+        "schema_steps",
+    }
+)
+"""Names that no task may have: its table would take the place of one of ours."""
+
+
+def steps() -> list[tuple[int, str]]:
+    """All steps: number and SQL, in order."""
+    folder = files("batch_pipeline.warehouse") / "steps"
+    found = sorted(step.name for step in folder.iterdir() if step.name.endswith(".sql"))
+    return [(int(name.split("_")[0]), (folder / name).read_text(encoding="utf-8")) for name in found]
+
+
+def is_current(connection: DuckDBPyConnection) -> bool:
+    """Whether every step has been run on this file."""
+    return _applied(connection) >= {number for number, _ in steps()}
+
+
+def migrate(connection: DuckDBPyConnection) -> None:
+    """Runs the steps that are missing, each in a transaction of its own."""
+    connection.execute("CREATE TABLE IF NOT EXISTS schema_steps (step INTEGER, applied_at TIMESTAMPTZ)")
+    applied = _applied(connection)
+    for number, sql in steps():
+        if number not in applied:
+            connection.begin()
+            connection.execute(sql)
+            connection.execute("INSERT INTO schema_steps VALUES (?, now())", [number])
+            connection.commit()
+
+
+def _applied(connection: DuckDBPyConnection) -> set[int]:
+    known = connection.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'schema_steps'").fetchone()
+    rows = connection.execute("SELECT step FROM schema_steps").fetchall() if known else []
+    return {int(step) for (step,) in rows}
