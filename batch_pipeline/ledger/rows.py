@@ -1,0 +1,36 @@
+"""Rows as frozen dataclasses, and the one way in which one changes."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from sqlalchemy import JSON, ColumnElement, Connection, RowMapping, Table, update
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Row = TypeVar("Row", bound="DataclassInstance")
+
+
+def row_of(kind: type[Row], columns: RowMapping) -> Row:
+    """The row as `kind`, whose fields are named as the columns are."""
+    return kind(**cast("dict[str, Any]", dict(columns)))
+
+
+def compare_and_set(
+    db: Connection, table: Table, row: Row, *conditions: ColumnElement[bool], **values: object
+) -> Row | None:
+    """Writes `values` where the stored row equals `row` in every column (JSON columns aside) and `conditions` hold.
+
+    Returns:
+        The row as it is now, or None: somebody else moved it, so stop.
+    """
+    read = {field.name: getattr(row, field.name) for field in fields(row)}
+    unchanged = [
+        table.c[name].is_not_distinct_from(value)
+        for name, value in read.items()
+        if not isinstance(table.c[name].type, JSON)
+    ]
+    written = db.execute(update(table).where(*unchanged, *conditions).values(values)).rowcount
+    return replace(row, **values) if written else None
