@@ -1,0 +1,1 @@
+"""How a job lives: plan, submit, poll, collect, retry, and the money. No Dagster, no command in here."""
