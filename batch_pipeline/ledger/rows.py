@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar
 
 from sqlalchemy import JSON, ColumnElement, Connection, RowMapping, Table, update
 
@@ -14,8 +14,8 @@ Row = TypeVar("Row", bound="DataclassInstance")
 
 
 def row_of(kind: type[Row], columns: RowMapping) -> Row:
-    """The row as `kind`, whose fields are named as the columns are."""
-    return kind(**cast("dict[str, Any]", dict(columns)))
+    """The row as `kind`, whose fields are named as the columns are; further columns are passed over."""
+    return kind(**{column.name: columns[column.name] for column in fields(kind)})
 
 
 def compare_and_set(

@@ -1,0 +1,108 @@
+"""Batches: one uploaded file each, and what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+
+from sqlalchemy import Connection, insert, select
+
+from batch_pipeline.ledger.jobs import Counts
+from batch_pipeline.ledger.rows import compare_and_set, row_of
+from batch_pipeline.ledger.tables import batches, jobs, sends
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A row of `batches`; its columns are described in `tables.py`."""
+
+    batch_id: str
+    job_id: str
+    number: int
+    sha256: str
+    bytes: int
+    requests: int
+    records: int
+    input_tokens: int
+    estimate_usd: float
+    bound_usd: float
+    wait_reason: str | None = None
+    wait_until: float | None = None
+    cancel_asked_at: float | None = None
+    remote_status: str | None = None
+    completed: int = 0
+    failed: int = 0
+    input_file_id: str | None = None
+    output_file_id: str | None = None
+    error_file_id: str | None = None
+    usage: dict[str, object] | None = None
+    errors: list[dict[str, object]] = field(default_factory=list[dict[str, object]])
+    submitted_at: float | None = None
+    expires_at: float | None = None
+    ended_at: float | None = None
+    recheck_at: float | None = None
+    collected_at: float | None = None
+    outcomes: Counts = field(default_factory=Counts)
+    request_outcomes: Counts = field(default_factory=Counts)
+    cost_usd: float | None = None
+    error_message: str | None = None
+
+
+def add(db: Connection, rows: Iterable[Batch]) -> None:
+    """Writes the batches of a plan."""
+    values = [asdict(row) for row in rows]
+    if values:
+        db.execute(insert(batches), values)
+
+
+def get(db: Connection, batch_id: str) -> Batch:
+    """The batch of that id."""
+    return row_of(Batch, db.execute(select(batches).where(batches.c.batch_id == batch_id)).mappings().one())
+
+
+def of_jobs(db: Connection, job_ids: Sequence[str]) -> list[Batch]:
+    """The batches of these jobs, in the order of their numbers."""
+    rows = select(batches).where(batches.c.job_id.in_(job_ids)).order_by(batches.c.job_id, batches.c.number)
+    return [row_of(Batch, row) for row in db.execute(rows).mappings()]
+
+
+def of_job(db: Connection, job_id: str) -> list[Batch]:
+    """The batches of one job, in the order of their numbers."""
+    return of_jobs(db, [job_id])
+
+
+def write(db: Connection, batch: Batch, **values: object) -> Batch | None:
+    """Changes the row if it still is `batch`; None if somebody else moved it."""
+    return compare_and_set(db, batches, batch, **values)
+
+
+def in_flight(db: Connection, provider: str, account: str) -> list[tuple[Batch, str]]:
+    """What the provider has and has not ended, with its remote id, the oldest first."""
+    rows = db.execute(
+        select(batches, sends.c.remote_id)
+        .join(sends, (sends.c.batch_id == batches.c.batch_id) & sends.c.remote_id.is_not(None) & sends.c.end.is_(None))
+        .join(jobs, jobs.c.job_id == batches.c.job_id)
+        .where(jobs.c.provider == provider, sends.c.account == account, batches.c.ended_at.is_(None))
+        .order_by(batches.c.submitted_at, batches.c.batch_id)
+    ).mappings()
+    return [(row_of(Batch, row), str(row["remote_id"])) for row in rows]
+
+
+def not_created(db: Connection, provider: str, job_ids: Sequence[str] | None = None) -> list[str]:
+    """Ids of batches that no send has brought to a remote id, in the order in which they were planned."""
+    created = (
+        select(sends.c.batch_id)
+        .where(
+            sends.c.batch_id == batches.c.batch_id, sends.c.remote_id.is_not(None), sends.c.end.is_distinct_from("void")
+        )
+        .exists()
+    )
+    wanted = (
+        select(batches.c.batch_id)
+        .join(jobs, jobs.c.job_id == batches.c.job_id)
+        .where(~created, batches.c.ended_at.is_(None), batches.c.collected_at.is_(None), jobs.c.provider == provider)
+        .order_by(jobs.c.planned_at, batches.c.job_id, batches.c.number)
+    )
+    if job_ids is not None:
+        wanted = wanted.where(batches.c.job_id.in_(job_ids))
+    return list(db.scalars(wanted))

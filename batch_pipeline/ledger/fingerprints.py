@@ -1,0 +1,94 @@
+"""Fingerprints: which request is in flight for whom, who waits for it, and which nobody asks again.
+
+`inflight` is taken before answers are looked up and freed after they are committed; any other order buys twice.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, delete, insert, select
+
+from batch_pipeline.ledger.tables import given_up, inflight, waits
+
+CHUNK = 10_000
+"""Fingerprints in one statement; SQLite takes 32,766 parameters."""
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who has a request in flight: the job, and the request's id in it."""
+
+    job_id: str
+    custom_id: str
+
+
+def take(db: Connection, job_id: str, wanted: Mapping[str, str]) -> dict[str, Holder]:
+    """Takes the fingerprints of `wanted` (fingerprint to custom_id) that are free.
+
+    Returns:
+        Those that were not free, with their holders; a holder may be this very job.
+    """
+    held: dict[str, Holder] = {}
+    for chunk in _chunks(list(wanted)):
+        rows = db.execute(select(inflight).where(inflight.c.fingerprint.in_(chunk))).all()
+        held |= {row.fingerprint: Holder(row.job_id, row.custom_id) for row in rows}
+    free = [
+        {"fingerprint": fingerprint, "job_id": job_id, "custom_id": custom_id}
+        for fingerprint, custom_id in wanted.items()
+        if fingerprint not in held
+    ]
+    if free:
+        db.execute(insert(inflight), free)
+    return held
+
+
+def free(db: Connection, job_id: str, fingerprints: Sequence[str]) -> None:
+    """Frees those of the fingerprints that the job holds."""
+    for chunk in _chunks(fingerprints):
+        db.execute(delete(inflight).where(inflight.c.job_id == job_id, inflight.c.fingerprint.in_(chunk)))
+
+
+def wait_for(db: Connection, job_id: str, fingerprints: Iterable[str]) -> None:
+    """Notes that the job waits for another job's answers."""
+    rows = [{"job_id": job_id, "fingerprint": fingerprint} for fingerprint in dict.fromkeys(fingerprints)]
+    if rows:
+        db.execute(insert(waits), rows)
+
+
+def still_waiting(db: Connection, job_id: str) -> bool:
+    """Whether something that the job waits for is still in flight."""
+    awaited = select(waits.c.fingerprint).join(inflight, inflight.c.fingerprint == waits.c.fingerprint)
+    return db.execute(awaited.where(waits.c.job_id == job_id).limit(1)).first() is not None
+
+
+def give_up(db: Connection, job_id: str, task: str, reasons: Mapping[str, tuple[str, str | None]]) -> None:
+    """Notes that no later plan shall buy these (fingerprint to outcome and reason)."""
+    for chunk in _chunks(list(reasons)):
+        db.execute(delete(given_up).where(given_up.c.fingerprint.in_(chunk)))
+    rows = [
+        {"fingerprint": fp, "task": task, "job_id": job_id, "outcome": outcome, "reason": reason, "at": time.time()}
+        for fp, (outcome, reason) in reasons.items()
+    ]
+    if rows:
+        db.execute(insert(given_up), rows)
+
+
+def forget_given_up(db: Connection, fingerprints: Sequence[str]) -> None:
+    """A person asks for these again."""
+    for chunk in _chunks(fingerprints):
+        db.execute(delete(given_up).where(given_up.c.fingerprint.in_(chunk)))
+
+
+def which_given_up(db: Connection, fingerprints: Sequence[str]) -> set[str]:
+    """Those of the fingerprints that nobody asks again."""
+    found: set[str] = set()
+    for chunk in _chunks(fingerprints):
+        found |= set(db.scalars(select(given_up.c.fingerprint).where(given_up.c.fingerprint.in_(chunk))))
+    return found
+
+
+def _chunks(values: Sequence[str]) -> Iterable[Sequence[str]]:
+    return (values[start : start + CHUNK] for start in range(0, len(values), CHUNK))

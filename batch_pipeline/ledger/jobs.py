@@ -1,0 +1,183 @@
+"""Jobs: what was asked for, by whom, and how its plan came out."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass, field, replace
+
+from sqlalchemy import Connection, delete, insert, select, update
+
+from batch_pipeline.errors import PlanSuperseded, UnknownJob
+from batch_pipeline.ledger.rows import row_of
+from batch_pipeline.ledger.tables import inflight, jobs, waits
+
+Counts = dict[str, int]
+
+
+@dataclass(frozen=True)
+class Job:
+    """A row of `jobs`; its columns are described in `tables.py`."""
+
+    job_id: str
+    key: str
+    root_job_id: str
+    task: str
+    provider: str
+    model: str
+    snapshot: str
+    attempt: int = 1
+    job_type: str = "task"
+    partition_key: str | None = None
+    selection: dict[str, object] = field(default_factory=dict[str, object])
+    planner: str | None = None
+    created_at: float = 0.0
+    planned_at: float | None = None
+    selected: int = 0
+    skipped: int = 0
+    given_up: int = 0
+    records: int = 0
+    requests: int = 0
+    reused: int = 0
+    waiting: int = 0
+    unsendable: int = 0
+    input_tokens: int = 0
+    estimate_usd: float = 0.0
+    bound_usd: float = 0.0
+    taken: Counts = field(default_factory=Counts)
+    shared_at: float | None = None
+    shared_outcomes: Counts = field(default_factory=Counts)
+    closed_at: float | None = None
+    cancel_asked_at: float | None = None
+    error_message: str | None = None
+    metadata: dict[str, object] = field(default_factory=dict[str, object])
+
+    @property
+    def shared(self) -> int:
+        """Records that no batch of this job answers: reused, waited for, or too large to send."""
+        return self.reused + self.waiting + self.unsendable
+
+
+def open_job(db: Connection, job: Job) -> Job:
+    """The job of `job.key`: the one that is there, or `job`, now written."""
+    known = find(db, job.key)
+    if known is None:
+        db.execute(insert(jobs).values(asdict(job)))
+    return known or job
+
+
+def find(db: Connection, key: str) -> Job | None:
+    """The job of that key."""
+    row = db.execute(select(jobs).where(jobs.c.key == key)).mappings().one_or_none()
+    return row_of(Job, row) if row else None
+
+
+def get(db: Connection, job_id: str) -> Job:
+    """The job of that id.
+
+    Raises:
+        UnknownJob: There is none.
+    """
+    row = db.execute(select(jobs).where(jobs.c.job_id == job_id)).mappings().one_or_none()
+    if row is None:
+        raise UnknownJob(f"There is no job `{job_id}`. `batch-pipeline list` shows the jobs that are.")
+    return row_of(Job, row)
+
+
+def newest(db: Connection, limit: int | None = None) -> list[Job]:
+    """Jobs without their attempts, the newest first."""
+    roots = select(jobs).where(jobs.c.attempt == 1).order_by(jobs.c.created_at.desc(), jobs.c.job_id).limit(limit)
+    return [row_of(Job, row) for row in db.execute(roots).mappings()]
+
+
+def attempts(db: Connection, root_job_id: str) -> list[Job]:
+    """A job and its attempts, in order; `[-1]` is the one that is under way."""
+    chain = select(jobs).where(jobs.c.root_job_id == root_job_id).order_by(jobs.c.attempt)
+    return [row_of(Job, row) for row in db.execute(chain).mappings()]
+
+
+def not_closed(db: Connection) -> list[Job]:
+    """Jobs and attempts for which something may still happen, the oldest first."""
+    rows = db.execute(select(jobs).where(jobs.c.closed_at.is_(None)).order_by(jobs.c.created_at, jobs.c.job_id))
+    return [row_of(Job, row) for row in rows.mappings()]
+
+
+def begin_plan(db: Connection, job: Job, planner: str) -> Job:
+    """Makes `planner` the one whose plan counts, and lets go what an earlier one had taken.
+
+    Raises:
+        PlanSuperseded: The job has been planned meanwhile.
+    """
+    taken = db.execute(
+        update(jobs)
+        .where(jobs.c.job_id == job.job_id, jobs.c.planned_at.is_(None))
+        .values(planner=planner, closed_at=None, error_message=None)
+    ).rowcount
+    if not taken:
+        raise PlanSuperseded(f"Job `{job.job_id}` has been planned by another process.")
+    release(db, job.job_id)
+    return replace(job, planner=planner, closed_at=None, error_message=None)
+
+
+def must_be_planner(db: Connection, job_id: str, planner: str) -> None:
+    """Inside the transaction of a write that only the present planner may do.
+
+    Raises:
+        PlanSuperseded: Another process plans this job now.
+    """
+    mine = select(jobs.c.job_id).where(jobs.c.job_id == job_id, jobs.c.planner == planner, jobs.c.planned_at.is_(None))
+    if db.execute(mine.with_for_update()).first() is None:
+        raise PlanSuperseded(f"Another process plans job `{job_id}` now.")
+
+
+def commit_plan(db: Connection, planned: Job) -> None:
+    """Writes the plan's figures; from here on the job is planned, and its plan is not rewritten."""
+    must_be_planner(db, planned.job_id, planned.planner or "")
+    db.execute(update(jobs).where(jobs.c.job_id == planned.job_id).values(asdict(planned)))
+
+
+def abandon_plan(db: Connection, job: Job, message: str) -> None:
+    """Ends a plan whose process died: nothing was sent, and what it had taken is free."""
+    abandoned = db.execute(
+        update(jobs)
+        .where(jobs.c.job_id == job.job_id, jobs.c.planned_at.is_(None))
+        .values(planner=None, closed_at=time.time(), error_message=message)
+    ).rowcount
+    if abandoned:
+        release(db, job.job_id)
+
+
+def release(db: Connection, job_id: str) -> None:
+    """Lets go every fingerprint that the job holds or waits for."""
+    db.execute(delete(inflight).where(inflight.c.job_id == job_id))
+    db.execute(delete(waits).where(waits.c.job_id == job_id))
+
+
+def set_shared(db: Connection, job_id: str, outcomes: Counts) -> None:
+    """What no batch of this job answers has been handed over, with these outcomes; set once."""
+    db.execute(
+        update(jobs)
+        .where(jobs.c.job_id == job_id, jobs.c.shared_at.is_(None))
+        .values(shared_at=time.time(), shared_outcomes=outcomes)
+    )
+    db.execute(delete(waits).where(waits.c.job_id == job_id))
+
+
+def close(db: Connection, root_job_id: str) -> None:
+    """Nothing more will be sent for this job, nor for its attempts."""
+    db.execute(
+        update(jobs).where(jobs.c.root_job_id == root_job_id, jobs.c.closed_at.is_(None)).values(closed_at=time.time())
+    )
+
+
+def reopen(db: Connection, root_job_id: str) -> None:
+    """A person asks for what was given up to be tried again."""
+    db.execute(update(jobs).where(jobs.c.root_job_id == root_job_id).values(closed_at=None))
+
+
+def ask_cancel(db: Connection, root_job_id: str) -> None:
+    """Flags the job and its attempts; whoever comes by acts on it."""
+    db.execute(
+        update(jobs)
+        .where(jobs.c.root_job_id == root_job_id, jobs.c.closed_at.is_(None), jobs.c.cancel_asked_at.is_(None))
+        .values(cancel_asked_at=time.time())
+    )

@@ -1,0 +1,114 @@
+"""Sends: one row for each attempt to create a batch at the provider. A column is written once.
+
+What to do next is read from the row, by any process; see docs/how-it-works.md.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass, replace
+from secrets import token_hex
+
+from sqlalchemy import Connection, exists, func, insert, literal, select, update
+from sqlalchemy.exc import IntegrityError
+
+from batch_pipeline.ledger.rows import compare_and_set, row_of
+from batch_pipeline.ledger.tables import sends
+
+
+@dataclass(frozen=True)
+class Send:
+    """A row of `sends`; its columns are described in `tables.py`."""
+
+    batch_id: str
+    number: int
+    claim: str
+    account: str
+    claimed_at: float
+    file_id: str | None = None
+    uploaded_at: float | None = None
+    posted_at: float | None = None
+    fenced_at: float | None = None
+    remote_id: str | None = None
+    end: str | None = None
+    held: str | None = None
+
+
+def of_batch(db: Connection, batch_id: str) -> list[Send]:
+    """All attempts to create the batch, in order."""
+    rows = db.execute(select(sends).where(sends.c.batch_id == batch_id).order_by(sends.c.number)).mappings()
+    return [row_of(Send, row) for row in rows]
+
+
+def open_of_batch(db: Connection, batch_id: str) -> list[Send]:
+    """The attempts that have not ended; more than one only after `remember`."""
+    return [send for send in of_batch(db, batch_id) if send.end is None]
+
+
+def open_of_job(db: Connection, job_id: str) -> dict[str, Send]:
+    """The open attempt of each batch of a job (batch ids are `<job>-<number>`)."""
+    rows = select(sends).where(sends.c.batch_id.startswith(f"{job_id}-", autoescape=True), sends.c.end.is_(None))
+    return {send.batch_id: send for send in (row_of(Send, row) for row in db.execute(rows).mappings())}
+
+
+def last_of_batch(db: Connection, batch_id: str) -> Send | None:
+    """The attempt that the batch's remote id comes from, else the last one."""
+    attempts = of_batch(db, batch_id)
+    created = [send for send in attempts if send.remote_id is not None and send.end != "void"]
+    return (created or attempts or [None])[-1]
+
+
+def claim(db: Connection, batch_id: str, account: str) -> Send | None:
+    """A new attempt, if every earlier one has ended; None if another process was first."""
+    token = token_hex(8)
+    next_number = (
+        select(literal(batch_id), func.count() + 1, literal(token), literal(account), literal(time.time()))
+        .where(sends.c.batch_id == batch_id)
+        .having(func.count() == func.count(sends.c.end))
+    )
+    columns = ["batch_id", "number", "claim", "account", "claimed_at"]
+    try:
+        with db.begin_nested():
+            claimed = db.execute(insert(sends).from_select(columns, next_number)).rowcount
+    except IntegrityError:
+        return None
+    return next((send for send in open_of_batch(db, batch_id) if send.claim == token), None) if claimed else None
+
+
+def write(db: Connection, send: Send, **values: object) -> Send | None:
+    """Changes the row if it still is `send`; None if somebody else moved it."""
+    return compare_and_set(db, sends, send, **values)
+
+
+def post(db: Connection, send: Send, posted_at: float) -> Send | None:
+    """The right to POST: given once, and only while no other attempt of the batch is open."""
+    other = sends.alias()
+    rival = exists().where(other.c.batch_id == send.batch_id, other.c.claim != send.claim, other.c.end.is_(None))
+    return compare_and_set(db, sends, send, ~rival, posted_at=posted_at)
+
+
+def claims(db: Connection) -> set[str]:
+    """Every claim that is known here."""
+    return set(db.scalars(select(sends.c.claim)))
+
+
+def remote_ids(db: Connection) -> set[str]:
+    """Every provider batch that is known here."""
+    return set(db.scalars(select(sends.c.remote_id).where(sends.c.remote_id.is_not(None))))
+
+
+def behind(db: Connection, marked: set[str]) -> set[str]:
+    """Those of the marked claims that are unknown here, or known and not as posted."""
+    settled = select(sends.c.claim).where(sends.c.posted_at.is_not(None) | sends.c.end.is_not(None))
+    return marked - set(db.scalars(settled))
+
+
+def remember(db: Connection, marked: Send) -> None:
+    """Writes in an attempt that may have been posted, as its marker tells it."""
+    row = db.execute(select(sends).where(sends.c.claim == marked.claim)).mappings().one_or_none()
+    if row is None:
+        number = db.scalar(select(func.count() + 1).where(sends.c.batch_id == marked.batch_id)) or 1
+        db.execute(insert(sends).values(asdict(replace(marked, number=number))))
+    elif row["posted_at"] is None and row["end"] is None:
+        told = {"file_id": marked.file_id, "uploaded_at": marked.uploaded_at, "posted_at": marked.posted_at}
+        db.execute(update(sends).where(sends.c.claim == marked.claim).values(told))
