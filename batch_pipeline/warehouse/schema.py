@@ -11,24 +11,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-RESERVED = frozenset(
-    {
-        "issue_versions",
-        "issues",
-        "issue_comments",
-        "batch_requests",
-        "request_records",
-        "batch_results",
-        "batch_jobs",
-        "batches",
-        "batch_items",
-        "eval_scores",
-        "schema_steps",
-    }
-)
-"""Names that no task may have: its table would take the place of one of ours."""
-
-
 def steps() -> list[tuple[int, str]]:
     """All steps: number and SQL, in order."""
     folder = files("batch_pipeline.warehouse") / "steps"

@@ -1,0 +1,292 @@
+"""OpenAI, and whatever speaks its protocol at another base URL: the local server among them.
+
+Through the official client. Its own retries are on for what may be repeated, and off for creating a batch:
+`POST /batches` has no idempotency key, so a repeated one is a second batch, and is paid.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Mapping
+from email.utils import parsedate_to_datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from pydantic import ValidationError
+
+from batch_pipeline.errors import MissingKey, ProviderRefused, ProviderUnreachable
+from batch_pipeline.providers.base import Created, Fenced, Listing, NotFenced, Refused, Unknown, Uploaded
+from batch_pipeline.settings import ProviderName, Settings
+from batch_pipeline.wire.batch import BatchObject
+from batch_pipeline.wire.errors import ErrorEnvelope
+
+if TYPE_CHECKING:
+    from openai import APIStatusError, OpenAI
+
+T = TypeVar("T")
+
+REFUSALS = frozenset({400, 401, 403, 404, 413, 422, 429})
+"""Statuses that, in the provider's own envelope, say that nothing was created."""
+CREATE_SECONDS = 60.0
+PAGE = 100
+DATE_SECONDS = 1.0
+"""What a `Date` header leaves out: it counts whole seconds, and a fence must not seem older than it is."""
+KEPT_SECONDS = 30 * 24 * 3600
+"""How long the provider keeps uploads and outputs that nobody deletes; its longest."""
+
+
+class OpenAIProvider:
+    """A server that speaks OpenAI's protocol.
+
+    Args:
+        name: `openai`, or `local` for the local server.
+        base_url: Ends in `/v1`.
+        api_key: The key; never logged.
+        wait_seconds: WAIT; see `Provider`.
+        recheck_seconds: See `Provider`.
+    """
+
+    def __init__(
+        self, name: ProviderName, base_url: str, api_key: str, wait_seconds: float, recheck_seconds: float
+    ) -> None:
+        self.name: ProviderName = name
+        self.base_url = base_url
+        self.wait_seconds = wait_seconds
+        self.recheck_seconds = recheck_seconds
+        self._api_key = api_key
+        self.account = hashlib.sha256(f"{base_url}\n{api_key}".encode()).hexdigest()[:16]
+
+    @classmethod
+    def openai(cls, settings: Settings) -> OpenAIProvider:
+        """OpenAI, or what `OPENAI_BASE_URL` names.
+
+        Raises:
+            MissingKey: There is no `OPENAI_API_KEY`.
+        """
+        if settings.openai_api_key is None:
+            raise MissingKey(
+                "Provider `openai` needs a key: set OPENAI_API_KEY (any text, for a server that wants none), "
+                "or leave BATCH_PIPELINE_PROVIDER unset for the local server, which needs no key."
+            )
+        key = settings.openai_api_key.get_secret_value()
+        wait, recheck = settings.create_wait_seconds, settings.missing_recheck_seconds
+        return cls(
+            "openai",
+            settings.openai_base_url,
+            key,
+            600.0 if wait is None else wait,
+            3600.0 if recheck is None else recheck,
+        )
+
+    @classmethod
+    def local(cls, settings: Settings) -> OpenAIProvider:
+        """The local server; it needs no key."""
+        wait, recheck = settings.create_wait_seconds, settings.missing_recheck_seconds
+        return cls(
+            "local", settings.local_url, "local", 1.0 if wait is None else wait, 1.0 if recheck is None else recheck
+        )
+
+    def upload(self, path: Path, filename: str) -> Uploaded:
+        """Streams the file up, to be kept no longer than the provider's longest."""
+
+        def call() -> Uploaded:
+            with path.open("rb") as content:
+                file = self._client.files.create(
+                    file=(filename, content),
+                    purpose="batch",
+                    expires_after={"anchor": "created_at", "seconds": KEPT_SECONDS},
+                )
+            return Uploaded(file.id, float(file.created_at), cast("int | None", file.bytes))
+
+        return self._asked(call)
+
+    def create(self, file_id: str, endpoint: str, metadata: Mapping[str, str]) -> Created | Refused | Unknown:
+        """One POST: no retries, no redirects."""
+        import httpx2
+        import openai
+
+        try:
+            made = self._once.batches.create(
+                input_file_id=file_id,
+                endpoint=cast("Any", endpoint),
+                completion_window="24h",
+                metadata=dict(metadata),
+                output_expires_after={"anchor": "created_at", "seconds": KEPT_SECONDS},
+            )
+            return Created(_batch(made))
+        except openai.APIStatusError as error:
+            return _refused(error)
+        except openai.APIConnectionError as error:
+            if isinstance(error.__cause__, (httpx2.ConnectError, httpx2.ConnectTimeout)):
+                return Refused(f"{self.base_url} could not be reached: {error.__cause__}")
+            return Unknown(f"no reply: {error}")
+        except (openai.OpenAIError, ValidationError, ValueError, AttributeError, TypeError) as error:
+            return Unknown(f"a reply that is no batch: {type(error).__name__}")
+
+    def list(self, since: float) -> Listing:
+        """Pages back until a batch is older than `since`; the listing is newest first."""
+        begun: float | None = None
+        found: list[BatchObject] = []
+        after: str | None = None
+        while True:
+            page, date = self._page(after)
+            begun = date if begun is None else begun
+            found += page.batches
+            if not page.has_more or not page.batches or page.batches[-1].created_at < since:
+                return Listing(begun, tuple(batch for batch in found if batch.created_at >= since))
+            after = page.batches[-1].id
+
+    def get(self, remote_id: str) -> BatchObject | None:
+        """Asks for one batch."""
+        try:
+            return self._asked(lambda: _batch(self._client.batches.retrieve(remote_id)))
+        except ProviderRefused as error:
+            if error.status == 404:
+                return None
+            raise
+
+    def cancel(self, remote_id: str) -> BatchObject | None:
+        """Asks for it to be cancelled; 409 says that it has ended."""
+        try:
+            return self._asked(lambda: _batch(self._once.batches.cancel(remote_id)))
+        except ProviderRefused as error:
+            if error.status == 409:
+                return None
+            raise
+
+    def download(self, file_id: str, into: Path) -> int | None:
+        """Streams the content to disk in pieces of 1 MiB."""
+
+        def call() -> int | None:
+            with self._client.files.with_streaming_response.content(file_id) as reply, into.open("wb") as file:
+                for piece in reply.iter_bytes(1024 * 1024):
+                    file.write(piece)
+            return self._client.files.retrieve(file_id).bytes
+
+        try:
+            return self._asked(call)
+        except ProviderRefused as error:
+            if error.status == 404:
+                raise FileNotFoundError(f"{self.name} no longer has file {file_id}") from None
+            raise
+
+    def delete_file(self, file_id: str) -> Fenced | NotFenced:
+        """Deletes it; 404 in the provider's envelope says that it is gone."""
+        import openai
+
+        try:
+            raw = self._client.files.with_raw_response.delete(file_id)
+            if raw.parse().deleted:
+                return Fenced(_date(raw.headers) + DATE_SECONDS)
+            return NotFenced("the server did not confirm the deletion")
+        except openai.APIStatusError as error:
+            told = _envelope(error)
+            if error.status_code == 404 and told is not None and file_id in told.error.message:
+                return Fenced(_date(error.response.headers) + DATE_SECONDS)
+            return NotFenced(_said(error), supported=error.status_code not in (404, 405, 501))
+        except (openai.OpenAIError, ValidationError, ValueError, AttributeError) as error:
+            return NotFenced(str(error))
+
+    @cached_property
+    def _client(self) -> OpenAI:
+        from openai import OpenAI
+
+        return OpenAI(api_key=self._api_key, base_url=self.base_url, max_retries=2, timeout=600.0)
+
+    @cached_property
+    def _once(self) -> OpenAI:
+        """The client for what must not be repeated: no retries, no redirects."""
+        import httpx2
+        from openai import DefaultHttpxClient
+
+        timeout = httpx2.Timeout(CREATE_SECONDS, connect=5.0)
+        straight = DefaultHttpxClient(follow_redirects=False, timeout=timeout)
+        return self._client.with_options(max_retries=0, timeout=timeout, http_client=straight)
+
+    def _page(self, after: str | None) -> tuple[_Page, float]:
+        from openai import omit
+
+        def call() -> tuple[_Page, float]:
+            raw = self._client.batches.with_raw_response.list(limit=PAGE, after=after or omit)
+            page = raw.parse()
+            return _Page([_batch(batch) for batch in page.data], bool(page.has_more)), _date(raw.headers)
+
+        return self._asked(call)
+
+    def _asked(self, call: Callable[[], T]) -> T:
+        """Runs a call that may be repeated, and turns what goes wrong into this project's errors."""
+        import httpx2
+        import openai
+
+        try:
+            return call()
+        except openai.APIStatusError as error:
+            raise self._status_error(error) from None
+        except (openai.APIConnectionError, httpx2.HTTPError) as error:
+            raise ProviderUnreachable(self._unreachable(error.__cause__ or error)) from None
+        except (openai.OpenAIError, ValidationError, ValueError, AttributeError, TypeError):
+            raise ProviderUnreachable(
+                f"{self.base_url} answered something that is not OpenAI's protocol. Is it the right base URL?"
+            ) from None
+
+    def _unreachable(self, cause: BaseException) -> str:
+        way_out = (
+            "Start it with `batch-pipeline local-server`, or everything with `batch-pipeline dev`."
+            if self.name == "local"
+            else "Nothing is lost: what was sent is known, and this can be run again."
+        )
+        server = "The local server is not running" if self.name == "local" else "The provider can't be reached"
+        return f"{server} at {self.base_url} ({type(cause).__name__}: {cause}). {way_out}"
+
+    def _status_error(self, error: APIStatusError) -> ProviderRefused | ProviderUnreachable:
+        told, status = _envelope(error), error.status_code
+        if status >= 500 or told is None:
+            return ProviderUnreachable(
+                f"{self.base_url} answered {status} ({_said(error)}). "
+                "Nothing is lost: what was sent is known, and this can be run again."
+            )
+        way_out = {
+            401: " Check OPENAI_API_KEY.",
+            403: " This key may not do that: check its project and permissions.",
+            429: " It will be tried again; nothing is lost.",
+        }.get(status, "")
+        message = f"{self.base_url} refused ({status}): {told.error.message.rstrip('.')}.{way_out}"
+        return ProviderRefused(message, status, told.error.code)
+
+
+class _Page:
+    def __init__(self, batches: list[BatchObject], has_more: bool) -> None:
+        self.batches = batches
+        self.has_more = has_more
+
+
+def _batch(reply: Any) -> BatchObject:  # noqa: ANN401 - the client's models are built without validation
+    return BatchObject.model_validate(reply.model_dump(mode="json", warnings=False))
+
+
+def _refused(error: APIStatusError) -> Refused | Unknown:
+    told = _envelope(error)
+    if told is None or error.status_code not in REFUSALS:
+        return Unknown(f"answered {error.status_code}")
+    return Refused(told.error.message, error.status_code, told.error.code)
+
+
+def _envelope(error: APIStatusError) -> ErrorEnvelope | None:
+    """The provider's own words; None where somebody else (a proxy, a gateway) answered."""
+    try:
+        return ErrorEnvelope.model_validate_json(error.response.content)
+    except ValidationError:
+        return None
+
+
+def _said(error: APIStatusError) -> str:
+    told = _envelope(error)
+    return told.error.message if told else "not in the provider's form"
+
+
+def _date(headers: Mapping[str, str]) -> float:
+    """The provider's clock, out of the `Date` header; ours where a server sends none."""
+    date = headers.get("date")
+    return parsedate_to_datetime(date).timestamp() if date else time.time()

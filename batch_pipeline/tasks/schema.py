@@ -1,0 +1,124 @@
+"""An answer's pydantic model as a strict JSON schema, and as columns.
+
+Strict schemas hold every answer to their shape at the provider (OpenAI, guide "Structured outputs": every property
+required, no additional ones, `anyOf` but neither `allOf` nor `oneOf`, the keywords of `_KEYWORDS`). What they can't
+say is refused here, at import, rather than by the provider, an hour later, line by line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import cast
+
+from pydantic import BaseModel
+
+from batch_pipeline.errors import InvalidTask
+
+Schema = dict[str, object]
+
+TYPE_NAMES = {"string": "VARCHAR", "integer": "BIGINT", "number": "DOUBLE", "boolean": "BOOLEAN", "null": "JSON"}
+_FORMATS = {"date": "DATE", "date-time": "TIMESTAMPTZ"}
+_KNOWN_FORMATS = {"date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid"}
+_KEYWORDS = {
+    *("type", "properties", "required", "additionalProperties", "items", "enum", "const", "anyOf", "$ref", "$defs"),
+    *("description", "pattern", "format", "minItems", "maxItems"),
+    *("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"),
+}
+_DROPPED = {"title", "default", "examples", "discriminator", "deprecated"}
+
+
+def strict_schema(model: type[BaseModel]) -> Schema:
+    """The model's strict JSON schema.
+
+    Raises:
+        InvalidTask: The model can't be expressed so; names the field and the reason.
+    """
+    _refuse_validators(model)
+    schema = model.model_json_schema()
+    if schema.get("type") != "object" and "$ref" not in schema:
+        raise InvalidTask(f"`{model.__name__}` is no object with named fields: wrap it in a model of one field.")
+    return _strict(schema, model.__name__)
+
+
+def columns(schema: Schema) -> dict[str, str]:
+    """The answer's columns: name to DuckDB type, in the model's order."""
+    definitions = cast("dict[str, Schema]", schema.get("$defs", {}))
+    top = _resolve(schema, definitions)
+    properties = cast("dict[str, Schema]", top.get("properties", {}))
+    return {name: _column_type(part, definitions, ()) for name, part in properties.items()}
+
+
+def _refuse_validators(model: type[BaseModel]) -> None:
+    decorators = model.__pydantic_decorators__
+    own = [*decorators.field_validators, *decorators.model_validators, *decorators.root_validators]
+    if own:
+        raise InvalidTask(
+            f"`{model.__name__}` has validators of its own (`{'`, `'.join(own)}`). A strict JSON schema can't express "
+            "them, so the provider would not know of them: say it with types, Literal, ge, le, pattern, or check it "
+            "in SQL on the task's table."
+        )
+
+
+def _strict(part: Schema, where: str) -> Schema:
+    kept = {name: value for name, value in part.items() if name not in _DROPPED}
+    if "oneOf" in kept:  # pydantic's form of a discriminated union; at least one of disjoint kinds is just one
+        kept["anyOf"] = kept.pop("oneOf")
+    unknown = set(kept) - _KEYWORDS
+    if unknown:
+        raise InvalidTask(f"`{where}` uses `{sorted(unknown)[0]}`, which a strict JSON schema can't express.")
+    _refuse_loose(kept, where)
+    for name in ("properties", "$defs"):
+        if name in kept:
+            parts = cast("dict[str, Schema]", kept[name])
+            kept[name] = {key: _strict(value, f"{where}.{key}") for key, value in parts.items()}
+    if "anyOf" in kept:
+        kept["anyOf"] = [_strict(choice, where) for choice in cast("list[Schema]", kept["anyOf"])]
+    if "items" in kept:
+        kept["items"] = _strict(cast(Schema, kept["items"]), f"{where}[]")
+    if kept.get("type") == "object":
+        kept |= {"additionalProperties": False, "required": list(cast("dict[str, object]", kept["properties"]))}
+    return kept
+
+
+def _refuse_loose(part: Schema, where: str) -> None:
+    if not part.keys() & {"type", "anyOf", "$ref", "enum", "const"}:
+        raise InvalidTask(f"`{where}` may be anything: give it a type, so that the answer has a column of one type.")
+    if part.get("type") == "object" and not part.get("properties"):
+        raise InvalidTask(f"`{where}` is an open dict: name its fields in a model; strict JSON schemas have no others.")
+    if part.get("type") == "array" and "items" not in part:
+        raise InvalidTask(f"`{where}` is a list of anything: give its items a type.")
+    if (form := part.get("format")) is not None and form not in _KNOWN_FORMATS:
+        raise InvalidTask(f"`{where}` has the format `{form}`, which a strict JSON schema does not know.")
+
+
+def _resolve(part: Schema, definitions: Mapping[str, Schema]) -> Schema:
+    reference = part.get("$ref")
+    return definitions[reference.rsplit("/", 1)[-1]] if isinstance(reference, str) else part
+
+
+def _column_type(part: Schema, definitions: Mapping[str, Schema], inside: tuple[str, ...]) -> str:
+    reference = part.get("$ref")
+    if isinstance(reference, str) and reference in inside:
+        return "JSON"  # a model within itself has no end that a column type could name
+    inside = (*inside, reference) if isinstance(reference, str) else inside
+    part = _resolve(part, definitions)
+    if "anyOf" in part:
+        kinds = {_column_type(c, definitions, inside) for c in cast("list[Schema]", part["anyOf"]) if c != _NULL}
+        return kinds.pop() if len(kinds) == 1 else "JSON"
+    if "enum" in part or "const" in part:
+        values = cast("list[object]", part.get("enum", [part.get("const")]))
+        return "VARCHAR" if all(isinstance(value, str) for value in values) else _column_of(part.get("type"))
+    if part.get("type") == "array":
+        return f"{_column_type(cast(Schema, part['items']), definitions, inside)}[]"
+    if part.get("type") == "object":
+        fields = cast("dict[str, Schema]", part["properties"])
+        inner = (f'"{name}" {_column_type(field, definitions, inside)}' for name, field in fields.items())
+        return f"STRUCT({', '.join(inner)})"
+    return _FORMATS.get(str(part.get("format"))) or _column_of(part.get("type"))
+
+
+_NULL: Schema = {"type": "null"}
+
+
+def _column_of(json_type: object) -> str:
+    return TYPE_NAMES.get(str(json_type), "JSON")

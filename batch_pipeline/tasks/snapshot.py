@@ -1,0 +1,28 @@
+"""A task as a job keeps it."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict
+
+from batch_pipeline.settings import ProviderName
+
+
+class TaskSnapshot(BaseModel):
+    """All of a task that sending and collecting need; kept with the job as JSON."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    endpoint: str
+    """The provider's path, such as `/v1/chat/completions`."""
+    provider: ProviderName
+    model: str
+    variant: str | None = None
+    system: str
+    answer_schema: dict[str, object] | None
+    """The strict JSON schema that the answer must satisfy; None for text."""
+    answer_columns: dict[str, str]
+    """The answer's columns: name to DuckDB type."""
+    parameters: dict[str, object]
+    max_output_tokens: int
+    prompt_version: str

@@ -1,0 +1,207 @@
+"""`BatchTask`: the one thing that a user of this project writes."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+import re
+import string
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from pydantic import BaseModel
+
+from batch_pipeline.errors import InvalidTask
+from batch_pipeline.settings import ProviderName
+from batch_pipeline.tasks.schema import Schema, columns, strict_schema
+from batch_pipeline.tasks.snapshot import TaskSnapshot
+
+Record = Mapping[str, object]
+"""One row of a task's `records`: column to value."""
+
+Content = str | Sequence[Mapping[str, object]]
+"""What is asked of one record: text, or the parts of a message in the endpoint's own form."""
+
+Prompt = str | Callable[[Record], Content]
+TaskEndpoint = Literal["chat", "responses"]
+Partitions = Literal["repo_night", "night"]
+
+ENDPOINTS: dict[str, str] = {"chat": "/v1/chat/completions", "responses": "/v1/responses"}
+
+OWN_COLUMNS = (
+    *("record_id", "repo", "night", "provider", "model", "prompt_version", "variant", "content_hash"),
+    *("job_id", "batch_id", "custom_id", "reused_from", "answered_at"),
+)
+"""Columns of every task's table beside those of its answer."""
+
+PROJECT_TABLES = frozenset(
+    {
+        *("issue_versions", "issues", "issue_comments", "batch_requests", "request_records", "batch_results"),
+        *("batch_jobs", "batches", "batch_items", "eval_scores", "schema_steps"),
+    }
+)
+"""Names that no task may have: its table would take the place of one of ours."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchTask:
+    """What is asked of each record.
+
+    Example:
+        >>> from typing import Literal
+        >>> class Mood(BaseModel):
+        ...     label: Literal["glad", "sad"]
+        >>> mood = BatchTask(name="mood", records="FROM issues", prompt="{title}", answer=Mood)
+        >>> mood.columns
+        ('title',)
+
+    Raises:
+        InvalidTask: A field has a value that can't work; checked when the task is made. The SQL and its columns are
+            checked when a job is planned, and by `batch-pipeline tasks check`.
+    """
+
+    name: str
+    """The task's name and its table's: lower case, digits and underscores."""
+    records: str
+    """Which records exist, as SQL: must give `record_id`, what the prompt names, and `repo` and `night` where the
+    partitions say so. The partition, filters and "not answered yet" are put around it."""
+    prompt: Prompt
+    """A template with the record's columns in braces, or a function of the record."""
+    answer: type[BaseModel] | type[str]
+    """A pydantic model that a strict JSON schema can express, or `str` for text."""
+    system: str = ""
+    """The instructions, the same for every record."""
+    endpoint: TaskEndpoint = "chat"
+    provider: ProviderName | None = None
+    """Who answers; the setting where it is None."""
+    model: str | None = None
+    """The model; the setting, then the provider's default, where it is None."""
+    parameters: Mapping[str, object] = field(default_factory=dict[str, object])
+    """Further fields of the request's body, such as `temperature`."""
+    max_output_tokens: int = 500
+    """The answer's longest length in tokens; it bounds what a request may cost."""
+    partitions: Partitions | None = "repo_night"
+    """How its assets are partitioned in Dagster: repository and night, night, or not at all."""
+    order: str = "record_id"
+    """SQL of `ORDER BY`: which records come first where a limit cuts them off."""
+    variants: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Named instructions, each in place of `system`; chosen with `--variant`."""
+    truncate_at: Mapping[str, int] = field(default_factory=dict[str, int])
+    """Characters of a column that are sent."""
+    uses: tuple[str, ...] | None = None
+    """The columns that a prompt function reads; all of `records` where it is None."""
+    min_answered: float = 0.9
+    """The share of records that must be answered, for the asset check."""
+    canary: int | None = None
+    """Records to send first, before the rest."""
+    deps: tuple[str, ...] = ("issues",)
+    """Keys of the assets that the records come from."""
+
+    def __post_init__(self) -> None:
+        _check(self)
+
+    @property
+    def columns(self) -> tuple[str, ...] | None:
+        """The record's columns that the prompt uses; None for a function that does not say."""
+        if isinstance(self.prompt, str):
+            return tuple(dict.fromkeys(name for _, name, _, _ in string.Formatter().parse(self.prompt) if name))
+        return self.uses
+
+    @property
+    def schema(self) -> Schema | None:
+        """The answer's strict JSON schema; None where it is text."""
+        return strict_schema(self.answer) if issubclass(self.answer, BaseModel) else None
+
+    @property
+    def answer_columns(self) -> dict[str, str]:
+        """The answer's columns in the task's table: name to DuckDB type."""
+        return columns(self.schema) if self.schema is not None else {"text": "VARCHAR"}
+
+    def instructions(self, variant: str | None = None) -> str:
+        """The instructions of a variant.
+
+        Raises:
+            InvalidTask: The task has no such variant.
+        """
+        if variant is None:
+            return self.system
+        if variant not in self.variants:
+            known = ", ".join(self.variants) or "none"
+            raise InvalidTask(f"Task `{self.name}` has no variant `{variant}`; there are: {known}.")
+        return self.variants[variant]
+
+    def prompt_version(self, variant: str | None = None) -> str:
+        """Eight characters that change whenever what is asked changes: prompt, instructions, schema, parameters."""
+        asked = {
+            "system": self.instructions(variant),
+            "prompt": self.prompt if isinstance(self.prompt, str) else inspect.getsource(self.prompt),
+            "schema": self.schema,
+            "parameters": dict(self.parameters),
+            "truncate_at": dict(self.truncate_at),
+            "endpoint": self.endpoint,
+        }
+        return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:8]
+
+    def snapshot(self, provider: ProviderName, model: str, variant: str | None = None) -> TaskSnapshot:
+        """The task as a job keeps it: all that is needed to collect it, whatever the file says by then."""
+        return TaskSnapshot(
+            name=self.name,
+            endpoint=ENDPOINTS[self.endpoint],
+            provider=provider,
+            model=model,
+            variant=variant,
+            system=self.instructions(variant),
+            answer_schema=self.schema,
+            answer_columns=self.answer_columns,
+            parameters=dict(self.parameters),
+            max_output_tokens=self.max_output_tokens,
+            prompt_version=self.prompt_version(variant),
+        )
+
+
+def _check(task: BatchTask) -> None:
+    if not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", task.name):
+        raise InvalidTask(
+            f"`{task.name}` can't be a task's name: lower case letters, digits and underscores, 40 at most."
+        )
+    if task.name in PROJECT_TABLES or task.name.endswith("_latest"):
+        raise InvalidTask(f"`{task.name}` is the name of one of the project's own tables; give the task another.")
+    if task.endpoint not in ENDPOINTS:
+        raise InvalidTask(f"Task `{task.name}`: endpoint `{task.endpoint}` is not one of {', '.join(ENDPOINTS)}.")
+    if task.max_output_tokens < 1:
+        raise InvalidTask(f"Task `{task.name}`: max_output_tokens must be at least 1.")
+    if not 0 <= task.min_answered <= 1:
+        raise InvalidTask(f"Task `{task.name}`: min_answered is a share between 0 and 1.")
+    _check_answer(task)
+    _check_prompt(task)
+
+
+def _check_answer(task: BatchTask) -> None:
+    if task.answer is not str and not issubclass(task.answer, BaseModel):
+        raise InvalidTask(f"Task `{task.name}`: answer must be a pydantic model or str.")
+    try:
+        names = {name.lower() for name in task.answer_columns}
+    except InvalidTask as error:
+        raise InvalidTask(f"Task `{task.name}`: {error}") from None
+    if taken := names & set(OWN_COLUMNS):
+        raise InvalidTask(
+            f"Task `{task.name}`: its answer has a field `{sorted(taken)[0]}`, "
+            "which is a column of every task's table; give the field another name."
+        )
+
+
+def _check_prompt(task: BatchTask) -> None:
+    if not isinstance(task.prompt, str):
+        return
+    try:
+        used = task.columns or ()
+    except ValueError as error:
+        raise InvalidTask(
+            f"Task `{task.name}`: its prompt is no template: {error}. Write braces that stay as {{{{ and }}}}."
+        ) from None
+    if not used:
+        raise InvalidTask(f"Task `{task.name}`: its prompt names no column, so every record would be asked the same.")
+    if wrong := [name for name in used if not re.fullmatch(r"[A-Za-z_]\w*", name)]:
+        raise InvalidTask(f"Task `{task.name}`: `{{{wrong[0]}}}` in its prompt is no column's name.")
