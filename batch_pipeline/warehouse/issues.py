@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
-    from pyarrow import RecordBatchReader, Table
 
 ISSUE_COLUMNS = (
     "record_id", "repo", "number", "state", "title", "body", "labels", "author", "comment_count", "reactions",
@@ -23,6 +22,14 @@ COMMENT_COLUMNS = (
     "comment_id", "record_id", "repo", "author", "body", "reactions", "url", "created_at", "updated_at", "source",
 )  # fmt: skip
 """What `add_comments` wants, in any order."""
+
+
+class ArrowStream(Protocol):
+    """Rows on their way from one DuckDB to another: pyarrow's tables and readers, which come without types."""
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        """The rows, by Arrow's C interface."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -50,9 +57,7 @@ class RepoCount:
     newest_update: datetime | None
 
 
-def add_issues(
-    connection: DuckDBPyConnection, rows: Table | RecordBatchReader, night: date, collected_at: datetime
-) -> Added:
+def add_issues(connection: DuckDBPyConnection, rows: ArrowStream, night: date, collected_at: datetime) -> Added:
     """Adds the issues that are new, or whose title, body, state or labels changed.
 
     Args:
@@ -64,9 +69,7 @@ def add_issues(
     return _add(connection, _ISSUES, rows, night, collected_at)
 
 
-def add_comments(
-    connection: DuckDBPyConnection, rows: Table | RecordBatchReader, night: date, collected_at: datetime
-) -> Added:
+def add_comments(connection: DuckDBPyConnection, rows: ArrowStream, night: date, collected_at: datetime) -> Added:
     """Adds the comments that are new, or whose body changed; `rows` has `COMMENT_COLUMNS`. See `add_issues`."""
     return _add(connection, _COMMENTS, rows, night, collected_at)
 
@@ -95,9 +98,7 @@ class _Kind:
     insert: str
 
 
-def _add(
-    connection: DuckDBPyConnection, kind: _Kind, rows: Table | RecordBatchReader, night: date, collected_at: datetime
-) -> Added:
+def _add(connection: DuckDBPyConnection, kind: _Kind, rows: ArrowStream, night: date, collected_at: datetime) -> Added:
     connection.register("incoming_rows", rows)
     try:
         connection.execute(kind.stage)
@@ -157,8 +158,12 @@ _ISSUES = _Kind(
         SELECT
             *,
             row_number() OVER () AS ordinal,
-            sha256(to_json([title, coalesce(body, ''), coalesce(state, ''), to_json(list_sort(coalesce(labels, [])))]))
-                AS content_hash
+            sha256(to_json({
+                'title': title,
+                'body': coalesce(body, ''),
+                'state': coalesce(state, ''),
+                'labels': list_sort(coalesce(labels, []))
+            })) AS content_hash
         FROM incoming_rows
     """,
     keys="""
