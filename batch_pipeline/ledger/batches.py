@@ -60,6 +60,11 @@ def get(db: Connection, batch_id: str) -> Batch:
     return row_of(Batch, db.execute(select(batches).where(batches.c.batch_id == batch_id)).mappings().one())
 
 
+def exists(db: Connection, batch_id: str) -> bool:
+    """Whether there is a batch of that id."""
+    return db.execute(select(batches.c.batch_id).where(batches.c.batch_id == batch_id)).first() is not None
+
+
 def of_jobs(db: Connection, job_ids: Sequence[str]) -> list[Batch]:
     """The batches of these jobs, in the order of their numbers."""
     rows = select(batches).where(batches.c.job_id.in_(job_ids)).order_by(batches.c.job_id, batches.c.number)

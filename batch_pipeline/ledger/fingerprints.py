@@ -52,10 +52,15 @@ def free(db: Connection, job_id: str, fingerprints: Sequence[str]) -> None:
 
 
 def wait_for(db: Connection, job_id: str, fingerprints: Iterable[str]) -> None:
-    """Notes that the job waits for another job's answers."""
-    rows = [{"job_id": job_id, "fingerprint": fingerprint} for fingerprint in dict.fromkeys(fingerprints)]
-    if rows:
-        db.execute(insert(waits), rows)
+    """Notes that the job waits for another job's answers; again is no more."""
+    wanted = list(dict.fromkeys(fingerprints))
+    for chunk in _chunks(wanted):
+        noted = set(
+            db.scalars(select(waits.c.fingerprint).where(waits.c.job_id == job_id, waits.c.fingerprint.in_(chunk)))
+        )
+        rows = [{"job_id": job_id, "fingerprint": fingerprint} for fingerprint in chunk if fingerprint not in noted]
+        if rows:
+            db.execute(insert(waits), rows)
 
 
 def still_waiting(db: Connection, job_id: str) -> bool:

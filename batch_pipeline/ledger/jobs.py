@@ -65,6 +65,15 @@ def open_job(db: Connection, job: Job) -> Job:
     return known or job
 
 
+def restore(db: Connection, job: Job) -> bool:
+    """Writes a job in again, as its folder tells it; False where it is there."""
+    known = select(jobs.c.job_id).where((jobs.c.job_id == job.job_id) | (jobs.c.key == job.key))
+    if db.execute(known).first() is not None:
+        return False
+    db.execute(insert(jobs).values(asdict(job)))
+    return True
+
+
 def find(db: Connection, key: str) -> Job | None:
     """The job of that key."""
     row = db.execute(select(jobs).where(jobs.c.key == key)).mappings().one_or_none()
@@ -108,14 +117,12 @@ def begin_plan(db: Connection, job: Job, planner: str) -> Job:
         PlanSuperseded: The job has been planned meanwhile.
     """
     taken = db.execute(
-        update(jobs)
-        .where(jobs.c.job_id == job.job_id, jobs.c.planned_at.is_(None))
-        .values(planner=planner, closed_at=None, error_message=None)
+        update(jobs).where(jobs.c.job_id == job.job_id, jobs.c.planned_at.is_(None)).values(planner=planner)
     ).rowcount
     if not taken:
         raise PlanSuperseded(f"Job `{job.job_id}` has been planned by another process.")
     release(db, job.job_id)
-    return replace(job, planner=planner, closed_at=None, error_message=None)
+    return replace(job, planner=planner)
 
 
 def must_be_planner(db: Connection, job_id: str, planner: str) -> None:
@@ -135,15 +142,13 @@ def commit_plan(db: Connection, planned: Job) -> None:
     db.execute(update(jobs).where(jobs.c.job_id == planned.job_id).values(asdict(planned)))
 
 
-def abandon_plan(db: Connection, job: Job, message: str) -> None:
-    """Ends a plan whose process died: nothing was sent, and what it had taken is free."""
-    abandoned = db.execute(
-        update(jobs)
-        .where(jobs.c.job_id == job.job_id, jobs.c.planned_at.is_(None))
-        .values(planner=None, closed_at=time.time(), error_message=message)
-    ).rowcount
-    if abandoned:
+def discard(db: Connection, job: Job) -> bool:
+    """Forgets a job that was never planned: nothing was sent, and what it had taken is free; False if it was."""
+    unplanned = (jobs.c.job_id == job.job_id) & jobs.c.planned_at.is_(None) & (jobs.c.planner == job.planner)
+    discarded = bool(db.execute(delete(jobs).where(unplanned)).rowcount)
+    if discarded:
         release(db, job.job_id)
+    return discarded
 
 
 def release(db: Connection, job_id: str) -> None:

@@ -120,7 +120,7 @@ class OpenAIProvider:
             return _refused(error)
         except openai.APIConnectionError as error:
             if isinstance(error.__cause__, (httpx2.ConnectError, httpx2.ConnectTimeout)):
-                return Refused(f"{self.base_url} could not be reached: {error.__cause__}")
+                return Refused(self._unreachable(error.__cause__))
             return Unknown(f"no reply: {error}")
         except (openai.OpenAIError, ValidationError, ValueError, AttributeError, TypeError) as error:
             return Unknown(f"a reply that is no batch: {type(error).__name__}")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
+
 def steps() -> list[tuple[int, str]]:
     """All steps: number and SQL, in order."""
     folder = files("batch_pipeline.warehouse") / "steps"

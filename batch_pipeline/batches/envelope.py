@@ -1,0 +1,145 @@
+"""A task's requests: all that is constant is serialized once, per record only what is asked of it."""
+
+from __future__ import annotations
+
+import hashlib
+import string
+from collections.abc import Callable, Mapping, Sequence
+from typing import cast
+
+import orjson
+
+from batch_pipeline.tasks.snapshot import TaskSnapshot
+from batch_pipeline.tasks.task import Content, Record
+
+_PLACE = "\x00the record's content\x00"
+_QUOTED_PLACE = orjson.dumps(_PLACE)
+
+
+class Envelope:
+    """Turns the content of a record into a request's body, line and fingerprint.
+
+    Args:
+        snapshot: The task as the job keeps it.
+    """
+
+    def __init__(self, snapshot: TaskSnapshot) -> None:
+        body = request_body(snapshot, _PLACE)
+        limit = LIMIT_KEYS[snapshot.endpoint]
+        self._head, self._tail = _around_content(body)
+        unlimited = {key: value for key, value in body.items() if key != limit}
+        head, self._fingerprint_tail = _around_content(unlimited)
+        who = f"{snapshot.provider}\n{snapshot.endpoint}\n{snapshot.model}\n".encode()
+        self._fingerprint_start = hashlib.sha256(who + head)
+        self._url = orjson.dumps(snapshot.endpoint)
+        self.constant_text = "\n".join([snapshot.system, _text_of(snapshot.answer_schema)])
+        """What every request sends beside its record, for counting tokens."""
+
+    def line(self, custom_id: str, content: bytes) -> bytes:
+        """One line of an input file; `content` is the JSON of what is asked."""
+        return b'{"custom_id":"%b","method":"POST","url":%b,"body":%b%b%b}\n' % (
+            custom_id.encode(),
+            self._url,
+            self._head,
+            content,
+            self._tail,
+        )
+
+    def fingerprint(self, content: bytes) -> str:
+        """SHA-256 of provider, endpoint, model and body without its output limit, keys sorted."""
+        digest = self._fingerprint_start.copy()
+        digest.update(content)
+        digest.update(self._fingerprint_tail)
+        return digest.hexdigest()
+
+
+LIMIT_KEYS = {"/v1/chat/completions": "max_completion_tokens", "/v1/responses": "max_output_tokens"}
+"""Where each endpoint has its output limit."""
+
+
+def request_body(snapshot: TaskSnapshot, content: Content) -> dict[str, object]:
+    """The body of a request, as the endpoint wants it."""
+    limit = {LIMIT_KEYS[snapshot.endpoint]: snapshot.max_output_tokens}
+    build = _response if snapshot.endpoint == "/v1/responses" else _chat_completion
+    return {"model": snapshot.model, **build(snapshot, content), **limit, **snapshot.parameters}
+
+
+def with_limit(line: bytes, endpoint: str, limit: int) -> bytes:
+    """A request's line with another output limit."""
+    request = cast("dict[str, dict[str, object]]", orjson.loads(line))
+    request["body"][LIMIT_KEYS[endpoint]] = limit
+    return orjson.dumps(request) + b"\n"
+
+
+def content_renderer(
+    prompt: str | Callable[[Record], Content], truncate_at: Mapping[str, int]
+) -> Callable[[Record], Content]:
+    """A function that gives what is asked of a record; a missing value reads as an empty text."""
+    if isinstance(prompt, str):
+        return _template(prompt, truncate_at)
+
+    def call(record: Record) -> Content:
+        return prompt({name: _cut(value, truncate_at.get(name)) for name, value in record.items()})
+
+    return call
+
+
+def _template(prompt: str, truncate_at: Mapping[str, int]) -> Callable[[Record], str]:
+    pieces = [
+        (literal, name, truncate_at.get(name) if name else None, f"{{{name}:{form}}}" if form else None)
+        for literal, name, form, _ in string.Formatter().parse(prompt)
+    ]
+
+    def render(record: Record) -> str:
+        texts: list[str] = []
+        for literal, name, length, form in pieces:
+            texts.append(literal)
+            if name:
+                value = _cut(record[name], length)
+                texts.append("" if value is None else form.format(**{name: value}) if form else str(value))
+        return "".join(texts)
+
+    return render
+
+
+def _cut(value: object, length: int | None) -> object:
+    return value[:length] if length is not None and isinstance(value, str) else value
+
+
+def _chat_completion(snapshot: TaskSnapshot, content: Content) -> dict[str, object]:
+    system = [{"role": "system", "content": snapshot.system}] if snapshot.system else []
+    body: dict[str, object] = {"messages": [*system, {"role": "user", "content": content}]}
+    if snapshot.answer_schema is not None:
+        body["response_format"] = {"type": "json_schema", "json_schema": _named_schema(snapshot)}
+    return body
+
+
+def _response(snapshot: TaskSnapshot, content: Content) -> dict[str, object]:
+    body: dict[str, object] = {"input": [{"role": "user", "content": content}]}
+    if snapshot.system:
+        body["instructions"] = snapshot.system
+    if snapshot.answer_schema is not None:
+        body["text"] = {"format": {"type": "json_schema", **_named_schema(snapshot)}}
+    return body
+
+
+def _named_schema(snapshot: TaskSnapshot) -> dict[str, object]:
+    return {"name": snapshot.name, "strict": True, "schema": snapshot.answer_schema}
+
+
+def _around_content(body: Mapping[str, object]) -> tuple[bytes, bytes]:
+    head, _, tail = orjson.dumps(body, option=orjson.OPT_SORT_KEYS).partition(_QUOTED_PLACE)
+    return head, tail
+
+
+def _text_of(schema: Mapping[str, object] | None) -> str:
+    return orjson.dumps(schema).decode() if schema else ""
+
+
+def content_texts(contents: Sequence[Content]) -> list[str]:
+    """The texts of contents, for counting tokens; parts that are no text count where they are priced."""
+    return [content if isinstance(content, str) else _parts_text(content) for content in contents]
+
+
+def _parts_text(parts: Sequence[Mapping[str, object]]) -> str:
+    return "\n".join(str(part["text"]) for part in parts if "text" in part)

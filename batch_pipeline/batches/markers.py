@@ -1,0 +1,30 @@
+"""The second memory: one small file for each send that may have been posted. It outlives the ledger."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from batch_pipeline.batches.files import write_once
+from batch_pipeline.ledger.sends import Send
+
+
+class Markers:
+    """The markers, in `sends/` beside the folders of the jobs."""
+
+    def __init__(self, batches_dir: Path) -> None:
+        self._folder = batches_dir / "sends"
+
+    def create(self, send: Send) -> bool:
+        """Writes the marker of a send, whole or not at all, and on the disk; True for the one process that made it."""
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return write_once(self._folder / f"{send.claim}.json", json.dumps(asdict(send)).encode())
+
+    def claims(self) -> set[str]:
+        """The claims that have a marker."""
+        return {path.stem for path in self._folder.glob("[0-9a-f]*.json")}
+
+    def read(self, claim: str) -> Send:
+        """The send as it was when its marker was written."""
+        return Send(**json.loads((self._folder / f"{claim}.json").read_bytes()))

@@ -1,0 +1,80 @@
+"""What every step of a job's life needs, put together once."""
+
+from __future__ import annotations
+
+import secrets
+from functools import cached_property
+from pathlib import Path
+
+from batch_pipeline.batches.files import JobFolder, write_once
+from batch_pipeline.batches.markers import Markers
+from batch_pipeline.batches.prices import PriceBook
+from batch_pipeline.errors import Disabled
+from batch_pipeline.ledger.engine import Ledger
+from batch_pipeline.providers import Provider, provider_for
+from batch_pipeline.settings import ProviderName, Settings, load_settings
+from batch_pipeline.warehouse.connection import Warehouse
+
+
+class Pipeline:
+    """Settings, ledger, warehouse, files and providers; each is opened when it is first used.
+
+    Args:
+        settings: Read from the environment where there are none.
+    """
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        self.settings = settings or load_settings()
+        self.ledger = Ledger(self.settings.ledger)
+        self.warehouse = Warehouse(self.settings.warehouse_path)
+        self.markers = Markers(self.settings.batches_dir)
+        self._providers: dict[ProviderName, Provider] = {}
+
+    @cached_property
+    def prices(self) -> PriceBook:
+        """What a token costs."""
+        return PriceBook(self.settings.prices_file, self.settings.price_as)
+
+    @cached_property
+    def pipeline_id(self) -> str:
+        """This pipeline's own id; it lies outside the ledger, so that a new ledger still knows its batches."""
+        path = self.settings.data_dir / "pipeline-id"
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not path.exists():
+            write_once(path, secrets.token_hex(4).encode())
+        return path.read_text(encoding="utf-8").strip()
+
+    def provider(self, name: str) -> Provider:
+        """The provider of that name.
+
+        Raises:
+            MissingKey: It needs a key, and there is none.
+        """
+        known: ProviderName = name  # pyright: ignore[reportAssignmentType] - a job's column holds what was checked
+        if known not in self._providers:
+            self._providers[known] = provider_for(known, self.settings)
+        return self._providers[known]
+
+    def folder(self, job_id: str) -> JobFolder:
+        """The files of a job."""
+        return JobFolder(self.settings.batches_dir, job_id)
+
+    def must_be_enabled(self) -> None:
+        """Before anything is planned or sent.
+
+        Raises:
+            Disabled: `BATCH_PIPELINE_ENABLED` is false.
+        """
+        if not self.settings.enabled:
+            raise Disabled(
+                "BATCH_PIPELINE_ENABLED is false: nothing is planned or sent. What is in flight is collected."
+            )
+
+    def close(self) -> None:
+        """Gives the ledger's connections back."""
+        self.ledger.close()
+
+    @property
+    def data_dir(self) -> Path:
+        """Where all of it lies."""
+        return self.settings.data_dir

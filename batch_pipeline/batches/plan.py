@@ -1,0 +1,349 @@
+"""Plan: which requests a job sends, for which records, in which files.
+
+Each fingerprint is taken in the ledger first, and only then is it looked up whether it was answered: any other order
+buys twice (docs/how-it-works.md). What is answered, given up or in flight elsewhere is dropped, identical requests
+are one, and what remains is written to files within the provider's limits.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+import time
+from collections.abc import Generator, Iterable, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from filelock import FileLock
+
+from batch_pipeline.batches import candidates
+from batch_pipeline.batches.candidates import Chunk
+from batch_pipeline.batches.files import write_once
+from batch_pipeline.batches.money import Estimate, Estimator
+from batch_pipeline.batches.pipeline import Pipeline
+from batch_pipeline.batches.points import reach
+from batch_pipeline.batches.request_files import FilePlan, Limits, RecordRow, Request, RequestFiles, Share
+from batch_pipeline.batches.select import Selection, prepare
+from batch_pipeline.batches.tokens import TokenCounter
+from batch_pipeline.ledger import batches, events, fingerprints, jobs
+from batch_pipeline.ledger.batches import Batch
+from batch_pipeline.ledger.jobs import Job
+from batch_pipeline.settings import ProviderName
+from batch_pipeline.tasks.snapshot import TaskSnapshot
+from batch_pipeline.tasks.task import BatchTask
+from batch_pipeline.warehouse import lookups, plan_index
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is asked for: a task, of which records, by whom.
+
+    `key` is the caller's: a call that is repeated with it finds its job. `force` buys again what was bought.
+    """
+
+    task: BatchTask
+    selection: Selection = field(default_factory=Selection)
+    provider: ProviderName | None = None
+    model: str | None = None
+    key: str | None = None
+    partition_key: str | None = None
+    force: bool = False
+    job_type: str = "task"
+    metadata: Mapping[str, object] = field(default_factory=dict[str, object])
+
+
+def plan(pipeline: Pipeline, order: Order) -> Job:
+    """Plans the order, or finds the job that it was planned as.
+
+    Returns:
+        The job. One without records is not kept: nothing was to do.
+
+    Raises:
+        Disabled: Nothing is to be planned.
+        InvalidTask: The task's SQL, columns or variant are wrong.
+        InvalidSelection: The selection names a column that the records have not.
+        UnpricedModel: No price is known for the model.
+    """
+    pipeline.must_be_enabled()
+    provider = order.provider or order.task.provider or pipeline.settings.provider
+    model = pipeline.settings.model_for(provider, order.model or order.task.model)
+    snapshot = order.task.snapshot(provider, model, order.selection.variant)
+    pipeline.prices.tariff(provider, model)  # a model without a price is refused before anything is written
+    with planning(pipeline, _job(order, snapshot)) as job:
+        if job.planned_at is not None:
+            return job
+        with pipeline.warehouse.read() as connection:
+            prepared = prepare(connection, order.task, order.selection)
+            selected = prepared.count_selected(connection)
+            counter = TokenCounter(pipeline.prices.price(provider, model).model)
+            chunks = candidates.selected(connection.cursor(), order.task, snapshot, prepared, counter)
+            return write_plan(pipeline, job, chunks, connection, force=order.force, selected=selected)
+
+
+@contextmanager
+def planning(pipeline: Pipeline, wanted: Job) -> Generator[Job]:
+    """The right to plan a job; one that has been planned comes as it is.
+
+    One process plans at a time (the lock is let go when it dies), and only the commit of the last one counts. What
+    goes wrong before that leaves nothing behind.
+    """
+    with pipeline.ledger.begin() as db:
+        job = jobs.open_job(db, wanted)
+    folder = pipeline.folder(job.job_id)
+    folder.make()
+    with FileLock(folder.lock, mode=0o600):
+        with pipeline.ledger.begin() as db:
+            job = jobs.open_job(db, job)
+            if job.planned_at is None:
+                job = jobs.begin_plan(db, job, secrets.token_hex(8))
+        if job.planned_at is not None:
+            yield job
+            return
+        folder.clear_unplanned()
+        try:
+            yield job
+        except Exception:
+            _discard(pipeline, job)
+            raise
+
+
+def write_plan(
+    pipeline: Pipeline,
+    job: Job,
+    chunks: Iterable[Chunk],
+    connection: DuckDBPyConnection,
+    *,
+    selected: int,
+    force: bool = False,
+) -> Job:
+    """Takes fingerprints, writes files, and commits the plan; a job without records is not kept."""
+    snapshot = TaskSnapshot.model_validate_json(job.snapshot)
+    price = pipeline.prices.price(snapshot.provider, snapshot.model)
+    counter = TokenCounter(price.model)
+    limits = Limits(pipeline.settings.max_requests, pipeline.settings.max_file_bytes)
+    folder = pipeline.folder(job.job_id)
+
+    def estimator() -> Estimator:
+        return Estimator(price, snapshot.max_output_tokens, exact=counter.exact)
+
+    with RequestFiles(folder, limits, estimator) as files:
+        planner = _Planner(pipeline, job, connection, counter, limits, force=force)
+        for chunk in chunks:
+            files.add(*planner.decide(chunk))
+        if not planner.tally.records:
+            _discard(pipeline, job)
+            return planner.tally.on(job, selected)
+        written = files.commit()
+        reach("plan.file_renamed")
+        records = plan_index.records_by_batch(connection, folder.request_index, folder.record_index)
+        planned, rows = _planned(planner.tally.on(job, selected), written, records)
+        write_once(folder.plan, json.dumps({"job": asdict(planned), "batches": [asdict(r) for r in rows]}).encode())
+        _commit(pipeline, planned, rows)
+    reach("plan.ledger_committed")
+    return planned
+
+
+def abandon_dead_plans(pipeline: Pipeline) -> None:
+    """Frees what processes held that died while they planned; nothing of theirs was sent."""
+    with pipeline.ledger.read() as db:
+        unplanned = [job for job in jobs.not_closed(db) if job.planned_at is None]
+    for job in unplanned:
+        lock = FileLock(pipeline.folder(job.job_id).lock, mode=0o600, blocking=False)
+        with _if_free(lock) as free:
+            if free:
+                _discard(pipeline, job)
+
+
+@contextmanager
+def _if_free(lock: FileLock) -> Generator[bool]:
+    from filelock import Timeout
+
+    try:
+        lock.acquire()
+    except Timeout:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        lock.release()
+
+
+@dataclass
+class _Tally:
+    """What a plan has come to so far."""
+
+    records: int = 0
+    by_share: dict[Share, int] = field(default_factory=dict[Share, int])
+    given_up: int = 0
+
+    def on(self, job: Job, selected: int) -> Job:
+        shares = {share: self.by_share.get(share, 0) for share in ("reused", "waiting", "unsendable")}
+        skipped = max(0, selected - self.records - self.given_up)
+        return replace(job, selected=selected, skipped=skipped, given_up=self.given_up, records=self.records, **shares)
+
+
+class _Planner:
+    """Decides, chunk by chunk, what becomes of each candidate."""
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        job: Job,
+        connection: DuckDBPyConnection,
+        counter: TokenCounter,
+        limits: Limits,
+        *,
+        force: bool,
+    ) -> None:
+        self.tally = _Tally()
+        self._pipeline = pipeline
+        self._job = job
+        self._connection = connection
+        self._counter = counter
+        self._limits = limits
+        self._force = force
+
+    def decide(self, chunk: Chunk) -> tuple[list[Request], list[RecordRow], list[bytes]]:
+        """What to send, every record with its share, and the lines that are waited for."""
+        held = self._take(chunk)
+        reach("plan.inflight_taken")
+        mine = {fp: holder.custom_id for fp, holder in held.items() if holder.job_id == self._job.job_id}
+        waiting = held.keys() - mine.keys()
+        free = [fp for fp in chunk.lines if fp not in held]
+        too_large = {fp for fp in free if len(chunk.lines[fp]) > self._limits.max_bytes}
+        given_up, answered = self._bought_before(free)
+        send = [fp for fp in free if fp not in given_up and fp not in answered and fp not in too_large]
+        self._settle(waiting, [*given_up, *answered, *too_large])
+        shares: dict[str, Share] = {
+            **dict.fromkeys(send, "sent"),
+            **dict.fromkeys(mine, "sent"),
+            **dict.fromkeys(waiting, "waiting"),
+            **dict.fromkeys(too_large, "unsendable"),
+            **dict.fromkeys(answered, "reused"),
+        }
+        records = self._records(chunk, shares, mine)
+        requests = self._requests(chunk, send)
+        self._count(records, len(chunk.records) - len(records))
+        return requests, records, [chunk.lines[fp] for fp in waiting]
+
+    def _take(self, chunk: Chunk) -> Mapping[str, fingerprints.Holder]:
+        with self._pipeline.ledger.begin() as db:
+            jobs.must_be_planner(db, self._job.job_id, self._job.planner or "")
+            return fingerprints.take(db, self._job.job_id, chunk.custom_ids)
+
+    def _bought_before(self, free: list[str]) -> tuple[set[str], set[str]]:
+        if self._force:
+            return set(), set()
+        with self._pipeline.ledger.read() as db:
+            given_up = fingerprints.which_given_up(db, free)
+        return given_up, lookups.answered(self._connection, free) - given_up
+
+    def _settle(self, waiting: Iterable[str], not_sent: list[str]) -> None:
+        with self._pipeline.ledger.begin() as db:
+            jobs.must_be_planner(db, self._job.job_id, self._job.planner or "")
+            fingerprints.wait_for(db, self._job.job_id, waiting)
+            fingerprints.free(db, self._job.job_id, not_sent)
+
+    def _records(self, chunk: Chunk, shares: Mapping[str, Share], mine: Mapping[str, str]) -> list[RecordRow]:
+        rows: list[RecordRow] = []
+        for record in chunk.records:
+            fp = record.fingerprint
+            if (share := shares.get(fp)) is None:
+                continue
+            request = (mine.get(fp) or chunk.custom_ids[fp]) if share == "sent" else record.custom_id
+            note = _too_large(len(chunk.lines[fp]), self._limits) if share == "unsendable" else None
+            at = (record.record_id, record.repo, record.night, record.content_hash)
+            rows.append(RecordRow(*at, fp, request, share, note))
+        return rows
+
+    def _requests(self, chunk: Chunk, send: list[str]) -> list[Request]:
+        tokens = candidates.count_tokens(chunk, send, self._counter)
+        return [Request(chunk.custom_ids[fp], fp, chunk.lines[fp], n) for fp, n in zip(send, tokens, strict=True)]
+
+    def _count(self, records: list[RecordRow], given_up: int) -> None:
+        self.tally.records += len(records)
+        self.tally.given_up += given_up
+        for record in records:
+            self.tally.by_share[record.share] = self.tally.by_share.get(record.share, 0) + 1
+
+
+def _too_large(size: int, limits: Limits) -> str:
+    return f"the request has {size:,} bytes, and a file may have {limits.max_bytes:,}: shorten it with truncate_at"
+
+
+def _discard(pipeline: Pipeline, job: Job) -> None:
+    with pipeline.ledger.begin() as db:
+        discarded = jobs.discard(db, job)
+    if discarded:
+        pipeline.folder(job.job_id).remove()
+
+
+def _planned(job: Job, files: list[FilePlan], records: Mapping[int, int]) -> tuple[Job, list[Batch]]:
+    total = sum((file.estimate for file in files), Estimate())
+    rows = [_batch(job, file, records[file.number]) for file in files]
+    planned = replace(
+        job,
+        planned_at=time.time(),
+        requests=total.requests,
+        input_tokens=total.input_tokens,
+        estimate_usd=total.estimate_usd,
+        bound_usd=total.bound_usd,
+    )
+    return planned, rows
+
+
+def _batch(job: Job, file: FilePlan, records: int) -> Batch:
+    return Batch(
+        batch_id=f"{job.job_id}-{file.number:04d}",
+        job_id=job.job_id,
+        number=file.number,
+        sha256=file.sha256,
+        bytes=file.bytes,
+        requests=file.estimate.requests,
+        records=records,
+        input_tokens=file.estimate.input_tokens,
+        estimate_usd=file.estimate.estimate_usd,
+        bound_usd=file.estimate.bound_usd,
+    )
+
+
+def _commit(pipeline: Pipeline, planned: Job, rows: list[Batch]) -> None:
+    with pipeline.ledger.begin() as db:
+        jobs.commit_plan(db, planned)
+        batches.add(db, rows)
+        events.record(
+            db,
+            "planned",
+            planned.job_id,
+            records=planned.records,
+            requests=planned.requests,
+            batches=len(rows),
+            estimate_usd=round(planned.estimate_usd, 6),
+        )
+
+
+def _job(order: Order, snapshot: TaskSnapshot) -> Job:
+    job_id = f"{order.task.name}-{time.strftime('%y%m%d', time.gmtime())}-{secrets.token_hex(3)}"
+    told = order.selection.told()
+    scope = order.partition_key or hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
+    caller = order.key or secrets.token_hex(8)
+    return Job(
+        job_id=job_id,
+        key="|".join([order.task.name, snapshot.provider, snapshot.model, snapshot.variant or "", scope, caller]),
+        root_job_id=job_id,
+        task=order.task.name,
+        provider=snapshot.provider,
+        model=snapshot.model,
+        snapshot=snapshot.model_dump_json(),
+        job_type=order.job_type,
+        partition_key=order.partition_key,
+        selection=told | ({"force": True} if order.force else {}),
+        created_at=time.time(),
+        metadata=dict(order.metadata),
+    )

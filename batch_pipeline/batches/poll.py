@@ -1,0 +1,141 @@
+"""Poll: one listing of the provider for everything in flight; what it lacks is asked for by id."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from batch_pipeline.batches.pipeline import Pipeline
+from batch_pipeline.batches.points import reach
+from batch_pipeline.batches.settle import record_void
+from batch_pipeline.ledger import batches, events, jobs, sends
+from batch_pipeline.ledger.batches import Batch
+from batch_pipeline.providers import Provider
+from batch_pipeline.wire.batch import BatchObject
+
+LISTING_MARGIN = 3600.0
+"""How much further back than the oldest batch the listing is read: clocks differ."""
+ASKED_BY_ID = 50
+"""Batches that one turn asks for by id; a listing that lacks more than that is looked at again next time."""
+PASSING = {"token_limit_exceeded": 60.0}
+"""Causes of a failed validation that pass by themselves, and how long to wait (seconds)."""
+UPLOADS = 5
+"""How often a file that the provider can't find is uploaded anew before a person must look."""
+
+
+@dataclass
+class Polled:
+    """What one turn saw."""
+
+    in_flight: int = 0
+    changed: list[str] = field(default_factory=list[str])
+    """Ids of batches whose remote state is another one than before."""
+    ended: list[str] = field(default_factory=list[str])
+
+
+def poll(pipeline: Pipeline, provider_name: str) -> Polled:
+    """One turn over everything that the provider has of ours. Writes the ledger only.
+
+    Raises:
+        ProviderError: The listing failed; nothing was changed, and nothing is known to be gone.
+    """
+    provider = pipeline.provider(provider_name)
+    with pipeline.ledger.read() as db:
+        in_flight = batches.in_flight(db, provider_name, provider.account)
+    turn = Polled(in_flight=len(in_flight))
+    if not in_flight:
+        return turn
+    _cancel_asked(pipeline, provider, in_flight)
+    oldest = min(batch.submitted_at or 0.0 for batch, _ in in_flight)
+    listed = {remote.id: remote for remote in provider.list(oldest - LISTING_MARGIN).batches}
+    reach("poll.page_1")
+    unlisted = [remote_id for _, remote_id in in_flight if remote_id not in listed][:ASKED_BY_ID]
+    asked = {remote_id: provider.get(remote_id) for remote_id in unlisted}
+    for batch, remote_id in in_flight:
+        if remote := listed.get(remote_id):
+            _record(pipeline, batch, remote, turn)
+        elif remote_id in asked:
+            found = asked[remote_id]
+            _record(pipeline, batch, found, turn) if found else _record_gone(pipeline, batch, remote_id, turn)
+    return turn
+
+
+def _cancel_asked(pipeline: Pipeline, provider: Provider, in_flight: Sequence[tuple[Batch, str]]) -> None:
+    for batch, remote_id in in_flight:
+        if batch.cancel_asked_at is not None and batch.remote_status not in ("cancelling", "cancelled"):
+            provider.cancel(remote_id)
+            reach("cancel.posted")
+            with pipeline.ledger.begin() as db:
+                events.record(db, "cancel sent", batch.job_id, batch.batch_id, remote_id=remote_id)
+
+
+def _record(pipeline: Pipeline, batch: Batch, remote: BatchObject, turn: Polled) -> None:
+    """Writes what the provider says, if the row still is what it was."""
+    if remote.executed_nothing and _sent_anew(pipeline, batch, remote):
+        turn.changed.append(batch.batch_id)
+        return
+    values = _told(remote) | ({"ended_at": _ended_at(remote)} if remote.ended else {})
+    if all(getattr(batch, name) == value for name, value in values.items()):
+        return
+    with pipeline.ledger.begin() as db:
+        written = batches.write(db, batch, **values)
+        if written is not None and remote.status != batch.remote_status:
+            turn.changed.append(batch.batch_id)
+            counts = f"{written.completed}+{written.failed}/{batch.requests}"
+            events.record(db, remote.status, batch.job_id, batch.batch_id, remote_id=remote.id, counts=counts)
+    if written is not None and remote.ended:
+        turn.ended.append(batch.batch_id)
+    reach("poll.recorded")
+
+
+def _told(remote: BatchObject) -> dict[str, object]:
+    counts = remote.request_counts
+    return {
+        "remote_status": remote.status,
+        "completed": counts.completed if counts else 0,
+        "failed": counts.failed if counts else 0,
+        "output_file_id": remote.output_file_id,
+        "error_file_id": remote.error_file_id,
+        "usage": remote.usage.model_dump() if remote.usage else None,
+        "errors": [error.model_dump() for error in remote.errors.data] if remote.errors else [],
+        "expires_at": None if remote.expires_at is None else float(remote.expires_at),
+    }
+
+
+def _ended_at(remote: BatchObject) -> float:
+    stamp = remote.completed_at or remote.failed_at or remote.expired_at or remote.cancelled_at
+    return float(stamp) if stamp else time.time()
+
+
+def _sent_anew(pipeline: Pipeline, batch: Batch, remote: BatchObject) -> bool:
+    """A batch that failed for a cause that passes goes again by itself, and burns no attempt."""
+    errors = remote.errors.data if remote.errors else []
+    passing = next((error for error in errors if error.code in PASSING or error.param == "file_id"), None)
+    if passing is None:
+        return False
+    with pipeline.ledger.begin() as db:
+        send = next((send for send in sends.open_of_batch(db, batch.batch_id) if send.remote_id == remote.id), None)
+        if send is None:
+            return False
+        if passing.param == "file_id" and send.number >= UPLOADS:
+            return False
+        again = time.time() + PASSING.get(passing.code or "", 0.0)
+        batches.write(db, batch, wait_reason=passing.message, wait_until=again, remote_status=None, submitted_at=None)
+    record_void(pipeline, batch, send)
+    return True
+
+
+def _record_gone(pipeline: Pipeline, batch: Batch, remote_id: str, turn: Polled) -> None:
+    """The provider knows no such batch: what it answered can't be had any more."""
+    with pipeline.ledger.begin() as db:
+        message = f"the provider no longer knows {remote_id}"
+        if batches.write(db, batch, ended_at=time.time(), remote_status="gone", error_message=message):
+            events.record(db, "gone", batch.job_id, batch.batch_id, remote_id=remote_id)
+            turn.ended.append(batch.batch_id)
+
+
+def not_closed_providers(pipeline: Pipeline) -> list[str]:
+    """The providers that something is still expected of."""
+    with pipeline.ledger.read() as db:
+        return sorted({job.provider for job in jobs.not_closed(db)})

@@ -1,0 +1,202 @@
+"""Writes the files of a plan: request lines within the provider's limits, and the two indexes beside them.
+
+Lines and rows stream to disk; what is in memory does not grow with the job.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
+
+from batch_pipeline.batches.files import JobFolder, half, put_in_place
+from batch_pipeline.batches.money import Estimate, Estimator
+from batch_pipeline.errors import PlanSuperseded
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Share = Literal["sent", "reused", "waiting", "unsendable"]
+"""How a record gets its answer: by a request of this job; by an answer bought before; by another job's request that
+is in flight; or not, since its request is too large for any file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request of a plan: its line as it will be sent, and the tokens it was counted to have."""
+
+    custom_id: str
+    fingerprint: str
+    line: bytes
+    input_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class RecordRow:
+    """One record of a plan, and the request (or the answer) that it gets its answer from."""
+
+    record_id: str
+    repo: str | None
+    night: date | None
+    content_hash: str
+    fingerprint: str
+    custom_id: str
+    share: Share
+    note: str | None = None
+
+
+@dataclass(frozen=True)
+class FilePlan:
+    """One file of requests, as it lies on the disk."""
+
+    number: int
+    sha256: str
+    bytes: int
+    estimate: Estimate
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one file may hold."""
+
+    max_requests: int
+    max_bytes: int
+
+
+class RequestFiles:
+    """Writes a job's files. To be used in a `with` block; `commit` puts everything in its place.
+
+    Args:
+        folder: The job's.
+        limits: A request larger than `max_bytes` must not be added.
+        estimator: Makes the estimator of a file.
+    """
+
+    def __init__(self, folder: JobFolder, limits: Limits, estimator: Callable[[], Estimator]) -> None:
+        self._folder = folder
+        self._limits = limits
+        self._estimator = estimator
+        self._stack = ExitStack()
+        self._file: _RequestFile | None = None
+        self._done: list[FilePlan] = []
+        self._halves: list[tuple[Path, Path]] = []
+
+    def __enter__(self) -> RequestFiles:
+        self._folder.make()
+        self._requests = self._index(self._folder.request_index, request_schema())
+        self._records = self._index(self._folder.record_index, record_schema())
+        self._waiting = self._stack.enter_context(self._half(self._folder.waiting).open("wb"))
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self._stack.close()
+
+    def add(self, requests: Sequence[Request], records: Sequence[RecordRow], waiting: Sequence[bytes]) -> None:
+        """Takes more requests to send, more records, and the lines of requests that are waited for."""
+        placed = [self._place(request) for request in requests]
+        columns = [list(column) for column in zip(*placed, strict=True)] or [[], [], [], [], []]
+        self._requests.write(_batch(columns, request_schema()))
+        rows = [[getattr(record, name) for record in records] for name in RecordRow.__slots__]
+        self._records.write(_batch(rows, record_schema()))
+        self._waiting.writelines(waiting)
+
+    def commit(self) -> list[FilePlan]:
+        """Syncs all files and gives them their names.
+
+        Raises:
+            PlanSuperseded: Files of another plan are there.
+        """
+        self._finish_file()
+        self._requests.close()
+        self._records.close()
+        self._waiting.close()
+        for temporary, final in self._halves:
+            if not put_in_place(temporary, final):
+                raise PlanSuperseded(f"{final} is there already: another process plans this job.")
+        return self._done
+
+    def _place(self, request: Request) -> tuple[str, int, int, str, int]:
+        file = self._file
+        if file is None or not file.has_room(len(request.line), self._limits):
+            self._finish_file()
+            number = len(self._done)
+            handle = self._stack.enter_context(self._half(self._folder.requests(number)).open("wb", 1024 * 1024))
+            file = self._file = _RequestFile(number, handle, self._estimator())
+        line = file.add(request)
+        return request.custom_id, file.number, line, request.fingerprint, request.input_tokens
+
+    def _finish_file(self) -> None:
+        if self._file is not None:
+            self._done.append(self._file.finish())
+            self._file = None
+
+    def _index(self, final: Path, schema: pa.Schema) -> Any:  # noqa: ANN401 - pyarrow's writer has no types
+        import pyarrow.parquet as pq
+
+        return self._stack.enter_context(pq.ParquetWriter(self._half(final), schema, compression="zstd"))
+
+    def _half(self, final: Path) -> Path:
+        temporary = self._stack.enter_context(half(final))
+        self._halves.append((temporary, final))
+        return temporary
+
+
+class _RequestFile:
+    """One file while it is being written."""
+
+    def __init__(self, number: int, handle: BinaryIO, estimator: Estimator) -> None:
+        self.number = number
+        self._handle = handle
+        self._estimator = estimator
+        self._digest = hashlib.sha256()
+        self._bytes = 0
+        self._tokens: list[int] = []
+
+    def has_room(self, size: int, limits: Limits) -> bool:
+        return len(self._tokens) < limits.max_requests and self._bytes + size <= limits.max_bytes
+
+    def add(self, request: Request) -> int:
+        self._handle.write(request.line)
+        self._digest.update(request.line)
+        self._bytes += len(request.line)
+        self._tokens.append(request.input_tokens)
+        return len(self._tokens)
+
+    def finish(self) -> FilePlan:
+        self._handle.close()
+        self._estimator.add(self._tokens)
+        return FilePlan(self.number, self._digest.hexdigest(), self._bytes, self._estimator.result())
+
+
+def request_schema() -> pa.Schema:
+    """Columns of `requests.parquet`; `line` is the request's line in its file, from 1."""
+    import pyarrow as pa
+
+    return pa.schema(
+        [
+            ("custom_id", pa.string()),
+            ("batch", pa.int32()),
+            ("line", pa.int32()),
+            ("fingerprint", pa.string()),
+            ("input_tokens", pa.int64()),
+        ]
+    )
+
+
+def record_schema() -> pa.Schema:
+    """Columns of `records.parquet`; those of `RecordRow`."""
+    import pyarrow as pa
+
+    columns = {name: pa.string() for name in RecordRow.__slots__} | {"night": pa.date32()}
+    return pa.schema(list(columns.items()))
+
+
+def _batch(columns: Sequence[Sequence[object]], schema: pa.Schema) -> pa.Table:
+    import pyarrow as pa
+
+    arrays = [pa.array(column, kind) for column, kind in zip(columns, schema.types, strict=True)]
+    return pa.Table.from_arrays(arrays, schema=schema)

@@ -1,0 +1,189 @@
+"""Submit: each batch is created once.
+
+`POST /batches` has no idempotency key, so a lost reply must not be answered with another POST. What is safe is decided
+by compare-and-set in the ledger and by the input file: a POST whose file was deleted executes nothing. Any process may
+call this, at any time, any number of times: what to do next is read from the open row of `sends`.
+
+    no row                    → claim it
+    claimed                   → upload the file
+    file_id                   → marker, `posted_at`, POST once
+    posted_at                 → settle: ask the listing; not there after WAIT: delete the file, which fences the POST
+    posted_at, fenced_at      → settle: not there WAIT after the fence: void, and the batch is planned again
+    remote_id                 → created
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from batch_pipeline.batches.files import must_be_as_planned
+from batch_pipeline.batches.pipeline import Pipeline
+from batch_pipeline.batches.points import reach
+from batch_pipeline.batches.recover import recover
+from batch_pipeline.batches.settle import record_created, record_refused, settle
+from batch_pipeline.errors import DamagedFile, PipelineError, ProviderError, ProviderRefused, ProviderUnreachable
+from batch_pipeline.ledger import batches, events, jobs, sends
+from batch_pipeline.ledger.batches import Batch
+from batch_pipeline.ledger.jobs import Job
+from batch_pipeline.ledger.sends import Send
+from batch_pipeline.providers import Provider
+from batch_pipeline.providers.base import Created, Refused
+from batch_pipeline.tasks.snapshot import TaskSnapshot
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Submitted:
+    """What one turn came to: batches that are at the provider, and why others are not."""
+
+    created: list[str] = field(default_factory=list[str])
+    not_yet: dict[str, str] = field(default_factory=dict[str, str])
+    stopped: PipelineError | None = None
+    """Set where no other batch would fare better: a refused key, a server that is not there."""
+
+
+def submit(pipeline: Pipeline, provider_name: str, job_ids: Sequence[str] | None = None) -> Submitted:
+    """One turn: takes every batch that is not created yet, of these jobs or of all, as far as it goes now.
+
+    Raises:
+        Disabled: Nothing is to be sent.
+        MissingKey: The provider needs a key, and there is none.
+    """
+    pipeline.must_be_enabled()
+    provider = pipeline.provider(provider_name)
+    recover(pipeline)
+    with pipeline.ledger.read() as db:
+        todo = batches.not_created(db, provider_name, job_ids)
+    turn = Submitted()
+    for batch_id in todo:
+        try:
+            why_not = create(pipeline, provider, batch_id)
+        except (ProviderError, DamagedFile) as error:
+            why_not = str(error)
+            if not isinstance(error, DamagedFile):
+                turn.stopped = error
+        if why_not is None:
+            turn.created.append(batch_id)
+        else:
+            turn.not_yet[batch_id] = why_not
+        if turn.stopped:
+            break
+    return turn
+
+
+def create(pipeline: Pipeline, provider: Provider, batch_id: str) -> str | None:
+    """Takes the next steps of one batch; None once the provider has it, else why it has not."""
+    with pipeline.ledger.begin() as db:
+        batch = batches.get(db, batch_id)
+        if why := _not_now(batch):
+            return why
+        open_sends = sends.open_of_batch(db, batch_id) or [sends.claim(db, batch_id, provider.account)]
+    reach("claim.recorded")
+    why_not: str | None = None
+    for send in open_sends:
+        if send is None:
+            why_not = "another process is sending it"
+        elif send.account != provider.account:
+            why_not = "it was sent with another key or base URL: put that back, or resolve it"
+        elif send.remote_id is None:
+            why_not = _next_step(pipeline, provider, batch, send)
+    return why_not
+
+
+def _not_now(batch: Batch) -> str | None:
+    if batch.wait_until is not None and batch.wait_until > time.time():
+        return f"{batch.wait_reason}; it goes again by itself in {batch.wait_until - time.time():.0f} s"
+    return None
+
+
+def _next_step(pipeline: Pipeline, provider: Provider, batch: Batch, send: Send) -> str | None:
+    if send.held is not None:
+        return f"held: {send.held}"
+    if send.posted_at is None:
+        return _send(pipeline, provider, batch, send)
+    return settle(pipeline, provider, batch, send)
+
+
+def _send(pipeline: Pipeline, provider: Provider, batch: Batch, send: Send | None) -> str | None:
+    with pipeline.ledger.read() as db:
+        job = jobs.get(db, batch.job_id)
+    if send is not None and send.file_id is None:
+        send = _upload(pipeline, provider, job, batch, send)
+    posted_at = time.time()
+    if send is None or not pipeline.markers.create(replace(send, posted_at=posted_at)):
+        return "another process is sending it"
+    reach("send.marker_synced")
+    with pipeline.ledger.begin() as db:
+        if pipeline.markers.claims() - sends.claims(db):
+            return "another ledger is at work: it is settled first"
+        posted = None if _cancel_asked(db, batch) else sends.post(db, send, posted_at)
+    if posted is None:
+        return "another process is sending it, or it was cancelled"
+    reach("send.posted_recorded")
+    return _post(pipeline, provider, job, batch, posted)
+
+
+def _upload(pipeline: Pipeline, provider: Provider, job: Job, batch: Batch, send: Send) -> Send | None:
+    path = pipeline.folder(job.job_id).requests(batch.number)
+    must_be_as_planned(path, batch.sha256, batch.bytes)
+    reach("upload.before")
+    try:
+        uploaded = provider.upload(path, f"{pipeline.pipeline_id}-{batch.batch_id}-{send.claim}.jsonl")
+    except ProviderRefused as error:
+        record_refused(pipeline, batch, send, Refused(str(error), error.status, error.code))
+        raise
+    reach("upload.replied")
+    if uploaded.bytes is not None and uploaded.bytes != batch.bytes:
+        raise DamagedFile(f"{path.name} arrived with {uploaded.bytes:,} of {batch.bytes:,} bytes; it is sent again.")
+    with pipeline.ledger.begin() as db:
+        recorded = sends.write(db, send, file_id=uploaded.file_id, uploaded_at=uploaded.uploaded_at)
+        if recorded:
+            events.record(db, "uploaded", job.job_id, batch.batch_id, file_id=uploaded.file_id, bytes=batch.bytes)
+    if recorded is None:
+        provider.delete_file(uploaded.file_id)  # somebody else's upload is the one that counts
+    reach("upload.recorded")
+    return recorded
+
+
+def _post(pipeline: Pipeline, provider: Provider, job: Job, batch: Batch, send: Send) -> str | None:
+    """POSTs once. Whatever is neither an id nor a refusal is unknown: nothing is written, the next turn settles."""
+    metadata = {
+        "pipeline": pipeline.pipeline_id,
+        "job": job.job_id,
+        "batch": batch.batch_id,
+        "sha256": batch.sha256,
+        "claim": send.claim,
+    }
+    reply = provider.create(send.file_id or "", TaskSnapshot.model_validate_json(job.snapshot).endpoint, metadata)
+    reach("send.replied")
+    match reply:
+        case Created(remote):
+            return record_created(pipeline, batch, send, remote, "submitted")
+        case Refused():
+            record_refused(pipeline, batch, send, reply)
+            provider.delete_file(send.file_id or "")
+            if reply.status is None:
+                raise ProviderUnreachable(reply.message)
+            if reply.stops_everything:
+                raise ProviderRefused(reply.message, reply.status, reply.code)
+            return f"the provider refused it: {reply.message}"
+        case unknown:
+            log.warning(
+                "%s: the reply to create was lost (%s); it is looked for before anything is sent again",
+                batch.batch_id,
+                unknown.why,
+            )
+            return f"the reply to create was lost ({unknown.why}): it is looked for before anything is sent again"
+
+
+def _cancel_asked(db: Connection, batch: Batch) -> bool:
+    asked = batches.get(db, batch.batch_id).cancel_asked_at or jobs.get(db, batch.job_id).cancel_asked_at
+    return asked is not None

@@ -1,0 +1,66 @@
+"""The typed answers: one table a task, and its view of the newest answer of each record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from batch_pipeline.warehouse.names import quoted, text_literal
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+OWN_COLUMNS = {
+    "record_id": "VARCHAR",
+    "repo": "VARCHAR",
+    "night": "DATE",
+    "provider": "VARCHAR",
+    "model": "VARCHAR",
+    "prompt_version": "VARCHAR",
+    "variant": "VARCHAR",
+    "content_hash": "VARCHAR",
+    "job_id": "VARCHAR",
+    "batch_id": "VARCHAR",
+    "custom_id": "VARCHAR",
+    "reused_from": "VARCHAR",
+    "answered_at": "TIMESTAMPTZ",
+}
+"""Columns of every task's table, in order; those of the answer stand after `night`."""
+
+_LEADING = 3
+
+
+def type_of_column(connection: DuckDBPyConnection, table: str, column: str) -> str | None:
+    """The column's type, or None where there is no such table or column."""
+    found = connection.execute(
+        "SELECT data_type FROM duckdb_columns() WHERE table_name = ? AND column_name = ?", [table, column]
+    ).fetchone()
+    return str(found[0]) if found else None
+
+
+def make_table(connection: DuckDBPyConnection, task: str, answer_columns: Mapping[str, str]) -> None:
+    """Makes the task's table and view, or widens them by the fields that are new."""
+    own = list(OWN_COLUMNS.items())
+    columns = dict([*own[:_LEADING], *answer_columns.items(), *own[_LEADING:]])
+    made = ", ".join(f"{quoted(name)} {kind}" for name, kind in columns.items())
+    connection.execute(f"CREATE TABLE IF NOT EXISTS {quoted(task)} ({made})")
+    for name, kind in answer_columns.items():
+        connection.execute(f"ALTER TABLE {quoted(task)} ADD COLUMN IF NOT EXISTS {quoted(name)} {kind}")
+    connection.execute(f"""
+        CREATE OR REPLACE VIEW {quoted(task + "_latest")} AS
+        SELECT *
+        FROM {quoted(task)}
+        QUALIFY row_number() OVER (PARTITION BY record_id, variant ORDER BY answered_at DESC, job_id DESC) = 1
+    """)  # noqa: S608 - names are quoted
+
+
+def parsed(answer_columns: Mapping[str, str], text: str) -> str:
+    """SQL of the answer's columns, out of the SQL `text` of an answer that has been checked against its schema."""
+    return ", ".join(f"{_field(name, kind, text)} AS {quoted(name)}" for name, kind in answer_columns.items())
+
+
+def _field(name: str, kind: str, text: str) -> str:
+    path = text_literal(f"$.{quoted(name)}")
+    nested = kind == "JSON" or kind.endswith(("]", ")"))
+    extract = "json_extract" if nested else "json_extract_string"
+    return f"CAST({extract}({text}, {path}) AS {kind})"
