@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -178,7 +178,7 @@ def _with_etag(body: str, more: dict[str, str], headers: dict[str, str]) -> tupl
 
 
 @contextmanager
-def fake_github() -> Iterator[FakeGitHub]:
+def fake_github() -> Generator[FakeGitHub]:
     """A GitHub on loopback, for the length of the block."""
     github = FakeGitHub()
 

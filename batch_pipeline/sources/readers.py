@@ -5,6 +5,8 @@ A file that can't be read, or a line of one, becomes a `Problem`, and the others
 
 from __future__ import annotations
 
+import csv
+import gzip
 import json
 from collections.abc import Callable, Sequence
 from glob import escape
@@ -48,7 +50,9 @@ def _read_table(connection: DuckDBPyConnection, path: str) -> list[Problem]:
         return [Problem(path, None, "nothing here reads such a file; take .json, .jsonl, .csv or .parquet")]
     try:
         return reader(connection, path)
-    except (duckdb.Error, OSError) as error:
+    except UnicodeDecodeError:
+        return [Problem(path, 1, "not text in UTF-8")]
+    except (duckdb.Error, csv.Error, OSError) as error:
         return [Problem(path, None, f"can't be read: {_first_sentence(error)}")]
 
 
@@ -86,34 +90,72 @@ def _read_lines(connection: DuckDBPyConnection, path: str) -> list[Problem]:
 
 
 def _read_csv(connection: DuckDBPyConnection, path: str) -> list[Problem]:
-    rows = connection.read_csv(
+    """The head is read here: DuckDB's guess skips lines at the top, unsaid, until those below look alike."""
+    import duckdb
+
+    names, separator = _head(path)
+    if not names:
+        return [Problem(path, 1, "an empty file")]
+    try:
+        _rows_to_items(connection, path, _csv_rows(connection, path, names, separator))
+    except duckdb.InvalidInputException:  # lines that end in two ways
+        _rows_to_items(connection, path, _csv_rows(connection, path, names, separator, strict=False))
+    return _rejected(connection, path)
+
+
+def _csv_rows(
+    connection: DuckDBPyConnection, path: str, names: list[str], separator: str, *, strict: bool = True
+) -> DuckDBPyRelation:
+    return connection.read_csv(
         escape(path),
-        all_varchar=True,
+        columns=dict.fromkeys(names, "VARCHAR"),
+        auto_detect=False,
         header=True,
+        sep=separator,
         quotechar='"',
         escapechar='"',
         max_line_size=_LINE_BYTES,
         store_rejects=True,
+        strict_mode=strict,
     )
-    _rows_to_items(connection, path, rows)
-    return _rejected(connection, path)
+
+
+def _head(path: str) -> tuple[list[str], str]:
+    """The columns of a CSV file, and what stands between them: whatever gives the most."""
+    opened = gzip.open if path.lower().endswith(".gz") else open
+    with opened(path, "rt", encoding="utf-8-sig", newline="") as file:
+        heads: dict[str, list[str]] = {}
+        for separator in ",;\t|":
+            file.seek(0)
+            heads[separator] = next(csv.reader(file, delimiter=separator), list[str]())
+    separator = max(heads, key=lambda one: len(heads[one]))
+    return _unique(heads[separator]), separator
+
+
+def _unique(head: list[str]) -> list[str]:
+    """Column names as DuckDB takes them, the known ones in lower case."""
+    names: list[str] = []
+    taken: set[str] = set()
+    for position, raw in enumerate(head, 1):
+        name = raw.strip() or f"column_{position}"
+        name = name.lower() if name.lower() in _KNOWN else name
+        name = f"{name}_{position}" if name.lower() in taken else name
+        taken.add(name.lower())
+        names.append(name)
+    return names
 
 
 def _read_parquet(connection: DuckDBPyConnection, path: str) -> list[Problem]:
-    _rows_to_items(connection, path, connection.read_parquet(escape(path)))
+    import duckdb
+
+    rows = connection.read_parquet(escape(path))
+    columns = zip(rows.columns, _unique(rows.columns), strict=True)
+    _rows_to_items(connection, path, rows.select(*[duckdb.ColumnExpression(old).alias(new) for old, new in columns]))
     return []
 
 
 def _rows_to_items(connection: DuckDBPyConnection, path: str, rows: DuckDBPyRelation) -> None:
-    import duckdb
-
-    names = {column: column.strip().lower() for column in rows.columns}
-    rows.select(
-        *[
-            duckdb.ColumnExpression(column).alias(known if known in _KNOWN and known not in rows.columns else column)
-            for column, known in names.items()
-        ]
-    ).create_view("table_rows", replace=True)
+    rows.create_view("table_rows", replace=True)
     connection.execute(_TABLE_TO_ITEMS, [path])
 
 
@@ -134,7 +176,7 @@ def _is_readable(path: str) -> bool:
 def _ending(path: str) -> str:
     """`csv` of `issues.CSV.gz`; a compressed document is none of DuckDB's text files, and keeps its `gz`."""
     suffixes = [suffix.lower().lstrip(".") for suffix in Path(path).suffixes]
-    packed = len(suffixes) > 1 and suffixes[-1] in ("gz", "zst") and suffixes[-2] in _PACKABLE
+    packed = len(suffixes) > 1 and suffixes[-1] == "gz" and suffixes[-2] in _PACKABLE
     return (suffixes[-2] if packed else suffixes[-1]) if suffixes else ""
 
 
@@ -202,7 +244,8 @@ WITH texts AS (
         quote = '',
         escape = '',
         max_line_size = $bytes,
-        store_rejects = true
+        store_rejects = true,
+        strict_mode = false  -- takes lines that end in two ways
     )
 )
 SELECT line, CASE WHEN json_valid(text) THEN text::JSON END AS json

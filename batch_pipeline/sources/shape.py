@@ -82,7 +82,7 @@ def shaped_comments(connection: DuckDBPyConnection, repo: str) -> ArrowStream:
 
 
 def _stream(rows: DuckDBPyRelation) -> ArrowStream:
-    return rows.to_arrow_reader(_BATCH_ROWS)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]  # pyarrow brings no types
+    return rows.to_arrow_reader(_BATCH_ROWS)
 
 
 def _sql(name: str) -> str:

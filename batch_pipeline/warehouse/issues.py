@@ -25,7 +25,7 @@ COMMENT_COLUMNS = (
 
 
 class ArrowStream(Protocol):
-    """Rows on their way from one DuckDB to another: pyarrow's tables and readers, which come without types."""
+    """Rows on their way from one DuckDB to another, such as a table or a reader of pyarrow."""
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
         """The rows, by Arrow's C interface."""
@@ -116,8 +116,8 @@ def _count(connection: DuckDBPyConnection, sql: str, *parameters: object) -> int
 
 
 _NEW = """
--- A row is new when it differs from the version that stands just before it in time, and from the newest one:
--- what was loaded once adds nothing when it is loaded again, also when a later version came in between.
+-- A row is new when it says something else than the version that stands just before it in time, and than the one
+-- just after it, if that is known: so what was loaded once adds nothing when it is loaded again, in whatever order.
 CREATE OR REPLACE TEMP TABLE new_rows AS
 WITH last_said AS (
     SELECT key, updated_at, content_hash, ordinal
@@ -131,25 +131,18 @@ timeline AS (
 ),
 compared AS (
     SELECT
-        key,
         ordinal,
         content_hash,
-        lag(content_hash) OVER (
-            PARTITION BY key
-            ORDER BY updated_at NULLS FIRST, ordinal NULLS FIRST, collected_at
-        ) AS hash_before
+        lag(content_hash) OVER in_time AS hash_before,
+        lead(CASE WHEN ordinal IS NULL THEN content_hash END) OVER in_time AS known_after
     FROM timeline
-),
-newest AS (
-    SELECT key, content_hash
-    FROM known_keys
-    QUALIFY row_number() OVER (PARTITION BY key ORDER BY updated_at DESC NULLS LAST, collected_at DESC) = 1
+    WINDOW in_time AS (PARTITION BY key ORDER BY updated_at NULLS FIRST, ordinal NULLS FIRST, collected_at)
 )
 SELECT ordinal
 FROM compared
 WHERE ordinal IS NOT NULL
-    AND hash_before IS DISTINCT FROM content_hash
-    AND (key, content_hash) NOT IN (SELECT (key, content_hash) FROM newest)
+    AND content_hash IS DISTINCT FROM hash_before
+    AND content_hash IS DISTINCT FROM known_after
 """
 
 _ISSUES = _Kind(

@@ -13,7 +13,7 @@ from batch_pipeline.ledger.engine import Ledger
 from batch_pipeline.ledger.repos import Repo, Repos
 from batch_pipeline.settings import Settings
 from batch_pipeline.sources.github import Progress, Pulled, pull_issues
-from batch_pipeline.sources.github_limits import Clock
+from batch_pipeline.sources.github_limits import Clock, limit_wait
 from batch_pipeline.warehouse.connection import Warehouse
 from batch_pipeline_tests.fake_github import FakeGitHub, FakeRepo, Fault, fake_github
 
@@ -36,7 +36,14 @@ class World:
         self.waits.append(seconds)
         self.now += seconds
 
-    def pull(self, name: str = NAME, *, token: str | None = None, **options: Any) -> Pulled:
+    def pull(
+        self,
+        name: str = NAME,
+        *,
+        token: str | None = None,
+        since: datetime | None = None,
+        progress: Callable[[Progress], None] | None = None,
+    ) -> Pulled:
         settings = Settings.model_validate({"GITHUB_API_URL": self.github.url, "GITHUB_TOKEN": token})
         return pull_issues(
             name,
@@ -45,7 +52,8 @@ class World:
             settings=settings,
             night=NIGHT,
             clock=Clock(lambda: self.now, self.sleep),
-            **options,
+            since=since,
+            progress=progress,
         )
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
@@ -86,7 +94,9 @@ def many(repo: FakeRepo, count: int) -> None:
 def test_issues_and_comments_are_taken_and_pull_requests_are_not(world: World) -> None:
     pulled = world.pull()
     assert (pulled.issues.added, pulled.comments.added, pulled.pull_requests) == (2, 1, 1)
-    assert world.rows("SELECT record_id, state, author, labels, comment_count, source, night FROM issues ORDER BY 1") == [
+    assert world.rows(
+        "SELECT record_id, state, author, labels, comment_count, source, night FROM issues ORDER BY 1"
+    ) == [
         ("acme/orbit#1", "open", "ada", ["bug"], 1, "github", NIGHT),
         ("acme/orbit#3", "closed", "ada", ["bug"], 0, "github", NIGHT),
     ]
@@ -159,17 +169,21 @@ def test_a_row_that_slips_to_a_page_already_read_is_found_by_a_second_look(world
     assert world.rows("SELECT count(*) FROM issues") == [(152,)]
 
 
+def used_up(reset: float) -> dict[str, str]:
+    return {"x-ratelimit-remaining": "0", "x-ratelimit-reset": f"{reset:.0f}"}
+
+
 @pytest.mark.parametrize(
     ("fault", "waits"),
     [
-        (Fault(403, "API rate limit exceeded", {"x-ratelimit-remaining": "0", "x-ratelimit-reset": f"{NOW + 90:.0f}"}), [91.0]),
-        (Fault(429, "API rate limit exceeded", {"x-ratelimit-remaining": "0", "x-ratelimit-reset": f"{NOW - 9:.0f}"}), [1.0]),
+        (Fault(403, "API rate limit exceeded", used_up(NOW + 90)), [91.0]),
+        (Fault(429, "API rate limit exceeded", used_up(NOW - 9)), [1.0]),
         (Fault(403, "You have exceeded a secondary rate limit", {"retry-after": "17"}), [17.0]),
-        (Fault(403, "You have exceeded a secondary rate limit", {"x-ratelimit-remaining": "0"}), [60.0]),
+        (Fault(403, "You have exceeded a secondary rate limit", used_up(NOW + 90)), [60.0]),
         (Fault(429, "Slow down"), [60.0]),
         (Fault(503), [1.0]),
     ],
-)  # fmt: skip
+)
 @pytest.mark.usefixtures("orbit")
 def test_a_limit_is_waited_for(world: World, fault: Fault, waits: list[float]) -> None:
     told: list[Progress] = []
@@ -188,8 +202,7 @@ def test_a_secondary_limit_that_lasts_is_waited_for_twice_as_long_each_time(worl
 
 @pytest.mark.usefixtures("orbit")
 def test_a_limit_that_lasts_too_long_says_when_to_come_back(world: World) -> None:
-    limit = {"x-ratelimit-remaining": "0", "x-ratelimit-reset": f"{NOW + 7 * 3600:.0f}"}
-    world.github.faults = [Fault(403, "API rate limit exceeded", limit)]
+    world.github.faults = [Fault(403, "API rate limit exceeded", used_up(NOW + 7 * 3600))]
     with pytest.raises(GitHubError, match=r"until 2026-11-21 09:00 UTC.*GITHUB_TOKEN"):
         world.pull()
     assert world.waits == []
@@ -293,11 +306,16 @@ def test_a_comment_that_is_edited_gets_a_second_version(world: World, orbit: Fak
     assert world.rows("SELECT body FROM issue_comments ORDER BY updated_at") == [("Me too",), ("Solved in 2.1",)]
 
 
-def test_the_wait_of_a_lookup_is_a_matter_of_arithmetic() -> None:
-    from batch_pipeline.sources.github_limits import limit_wait
-
-    said: Callable[..., float | None] = lambda status, headers, tries=0: limit_wait(status, headers, "no", tries, 100.0)  # noqa: E731
-    assert said(403, {}) is None
-    assert said(404, {"retry-after": "3"}) is None
-    assert said(429, {}, 3) == 480.0
-    assert said(403, {"x-ratelimit-remaining": "0", "x-ratelimit-reset": "130"}) == 31.0
+@pytest.mark.parametrize(
+    ("status", "headers", "tries", "wait"),
+    [
+        (403, {}, 0, None),
+        (404, {"retry-after": "3"}, 0, None),
+        (429, {}, 3, 480.0),
+        (403, {"x-ratelimit-remaining": "0", "x-ratelimit-reset": "130"}, 0, 31.0),
+    ],
+)
+def test_how_long_to_wait_is_read_from_the_answer(
+    status: int, headers: dict[str, str], tries: int, wait: float | None
+) -> None:
+    assert limit_wait(status, headers, "no", tries, now=100.0) == wait
