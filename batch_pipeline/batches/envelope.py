@@ -64,10 +64,11 @@ def request_body(snapshot: TaskSnapshot, content: Content) -> dict[str, object]:
     return {"model": snapshot.model, **build(snapshot, content), **limit, **snapshot.parameters}
 
 
-def with_limit(line: bytes, endpoint: str, limit: int) -> bytes:
-    """A request's line with another output limit."""
+def doubled_limit(line: bytes, endpoint: str) -> bytes:
+    """A request's line with twice its output limit: the answer had been cut off there."""
     request = cast("dict[str, dict[str, object]]", orjson.loads(line))
-    request["body"][LIMIT_KEYS[endpoint]] = limit
+    limit = request["body"][LIMIT_KEYS[endpoint]]
+    request["body"][LIMIT_KEYS[endpoint]] = 2 * limit if isinstance(limit, int) else limit
     return orjson.dumps(request) + b"\n"
 
 

@@ -11,6 +11,7 @@ import hashlib
 import json
 import secrets
 import time
+from collections import Counter
 from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -132,7 +133,7 @@ def write_plan(
         return Estimator(price, snapshot.max_output_tokens, exact=counter.exact)
 
     with RequestFiles(folder, limits, estimator) as files:
-        planner = _Planner(pipeline, job, connection, counter, limits, force=force)
+        planner = _Planner(pipeline, job, connection, limits, force=force)
         for chunk in chunks:
             files.add(*planner.decide(chunk))
         if not planner.tally.records:
@@ -179,13 +180,22 @@ class _Tally:
     """What a plan has come to so far."""
 
     records: int = 0
-    by_share: dict[Share, int] = field(default_factory=dict[Share, int])
+    by_share: Counter[Share] = field(default_factory=Counter[Share])
     given_up: int = 0
+    taken: Counter[str] = field(default_factory=Counter[str])
 
     def on(self, job: Job, selected: int) -> Job:
-        shares = {share: self.by_share.get(share, 0) for share in ("reused", "waiting", "unsendable")}
-        skipped = max(0, selected - self.records - self.given_up)
-        return replace(job, selected=selected, skipped=skipped, given_up=self.given_up, records=self.records, **shares)
+        return replace(
+            job,
+            selected=selected,
+            skipped=max(0, selected - self.records - self.given_up),
+            given_up=self.given_up,
+            records=self.records,
+            reused=self.by_share["reused"],
+            waiting=self.by_share["waiting"],
+            unsendable=self.by_share["unsendable"],
+            taken=dict(self.taken),
+        )
 
 
 class _Planner:
@@ -196,7 +206,6 @@ class _Planner:
         pipeline: Pipeline,
         job: Job,
         connection: DuckDBPyConnection,
-        counter: TokenCounter,
         limits: Limits,
         *,
         force: bool,
@@ -205,7 +214,6 @@ class _Planner:
         self._pipeline = pipeline
         self._job = job
         self._connection = connection
-        self._counter = counter
         self._limits = limits
         self._force = force
 
@@ -229,7 +237,7 @@ class _Planner:
         }
         records = self._records(chunk, shares, mine)
         requests = self._requests(chunk, send)
-        self._count(records, len(chunk.records) - len(records))
+        self._count(chunk, records)
         return requests, records, [chunk.lines[fp] for fp in waiting]
 
     def _take(self, chunk: Chunk) -> Mapping[str, fingerprints.Holder]:
@@ -263,14 +271,15 @@ class _Planner:
         return rows
 
     def _requests(self, chunk: Chunk, send: list[str]) -> list[Request]:
-        tokens = candidates.count_tokens(chunk, send, self._counter)
+        tokens = chunk.input_tokens(send)
         return [Request(chunk.custom_ids[fp], fp, chunk.lines[fp], n) for fp, n in zip(send, tokens, strict=True)]
 
-    def _count(self, records: list[RecordRow], given_up: int) -> None:
+    def _count(self, chunk: Chunk, records: list[RecordRow]) -> None:
         self.tally.records += len(records)
-        self.tally.given_up += given_up
-        for record in records:
-            self.tally.by_share[record.share] = self.tally.by_share.get(record.share, 0) + 1
+        self.tally.given_up += len(chunk.records) - len(records)
+        self.tally.by_share.update(record.share for record in records)
+        planned = {record.record_id for record in records}
+        self.tally.taken.update(r.before for r in chunk.records if r.before is not None and r.record_id in planned)
 
 
 def _too_large(size: int, limits: Limits) -> str:

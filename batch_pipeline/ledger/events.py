@@ -30,7 +30,7 @@ class Event:
     detail: dict[str, object]
 
 
-def record(db: Connection, event: str, job_id: str, batch_id: str | None = None, **detail: object) -> None:
+def record(db: Connection, event: str, job_id: str, batch_id: str | None = None, /, **detail: object) -> None:
     """Appends an event, in the transaction of the change that it tells of."""
     who = f"{socket.gethostname()}:{os.getpid()}"
     values = {"at": time.time(), "who": who, "job_id": job_id, "batch_id": batch_id, "event": event, "detail": detail}

@@ -157,14 +157,11 @@ def release(db: Connection, job_id: str) -> None:
     db.execute(delete(waits).where(waits.c.job_id == job_id))
 
 
-def set_shared(db: Connection, job_id: str, outcomes: Counts) -> None:
-    """What no batch of this job answers has been handed over, with these outcomes; set once."""
-    db.execute(
-        update(jobs)
-        .where(jobs.c.job_id == job_id, jobs.c.shared_at.is_(None))
-        .values(shared_at=time.time(), shared_outcomes=outcomes)
-    )
+def set_shared(db: Connection, job_id: str, outcomes: Counts) -> bool:
+    """What no batch of this job answers has been handed over, with these outcomes; False if it had been before."""
     db.execute(delete(waits).where(waits.c.job_id == job_id))
+    first = jobs.c.shared_at.is_(None) & (jobs.c.job_id == job_id)
+    return bool(db.execute(update(jobs).where(first).values(shared_at=time.time(), shared_outcomes=outcomes)).rowcount)
 
 
 def close(db: Connection, root_job_id: str) -> None:

@@ -63,4 +63,4 @@ def _field(name: str, kind: str, text: str) -> str:
     path = text_literal(f"$.{quoted(name)}")
     nested = kind == "JSON" or kind.endswith(("]", ")"))
     extract = "json_extract" if nested else "json_extract_string"
-    return f"CAST({extract}({text}, {path}) AS {kind})"
+    return f"TRY_CAST({extract}({text}, {path}) AS {kind})"

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -36,3 +39,53 @@ def tries(connection: DuckDBPyConnection, fingerprints: Sequence[str]) -> dict[s
     """How often each was sent, over all jobs; a cancelled one was not."""
     rows = connection.execute(_TRIES, {"fingerprints": list(fingerprints)}).fetchall()
     return {str(fingerprint): int(count) for fingerprint, count in rows}
+
+
+_OPEN = """
+    WITH open AS (
+        SELECT records.fingerprint, records.custom_id, results.outcome,
+            coalesce(results.error_message, results.error_code, results.outcome) AS reason,
+            coalesce(requests.input_tokens, 0) AS input_tokens,
+            {'record_id': records.record_id, 'repo': records.repo, 'night': records.night,
+             'content_hash': records.content_hash} AS record
+        FROM batch_results AS results
+        JOIN read_parquet($records) AS records USING (custom_id)
+        LEFT JOIN batch_requests AS requests
+            ON requests.batch_id = results.batch_id AND requests.custom_id = results.custom_id
+        WHERE results.job_id = $job_id
+          AND results.outcome IN (SELECT unnest($outcomes))
+          AND records.share <> 'unsendable'
+    )
+    SELECT fingerprint, min(custom_id), any_value(outcome), any_value(reason), max(input_tokens), list(record)
+    FROM open
+    GROUP BY fingerprint
+"""
+
+
+@dataclass(frozen=True)
+class Open:
+    """A request that has no answer: how it ended, and the records that it would have answered."""
+
+    custom_id: str
+    outcome: str
+    reason: str
+    input_tokens: int
+    records: tuple[tuple[str, str | None, date | None, str], ...]
+
+
+def open_requests(
+    connection: DuckDBPyConnection, job_id: str, records: Path, outcomes: Iterable[str]
+) -> dict[str, Open]:
+    """The job's requests with one of these outcomes, by fingerprint."""
+    values = {"job_id": job_id, "records": str(records), "outcomes": list(outcomes)}
+    rows = connection.execute(_OPEN, values).fetchall()
+    return {
+        str(fingerprint): Open(
+            str(custom_id),
+            str(outcome),
+            str(reason),
+            int(tokens),
+            tuple((row["record_id"], row["repo"], row["night"], row["content_hash"]) for row in found),
+        )
+        for fingerprint, custom_id, outcome, reason, tokens, found in rows
+    }

@@ -12,10 +12,11 @@ Stop = Literal["end", "length", "refusal"]
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens of one reply; `cached_tokens` are part of the input, `reasoning_tokens` part of the output."""
+    """Tokens of one reply; cached and cache-written ones are part of the input, reasoning ones part of the output."""
 
     input_tokens: int = 0
     cached_tokens: int = 0
+    cache_write_tokens: int = 0
     output_tokens: int = 0
     reasoning_tokens: int = 0
 
@@ -40,9 +41,11 @@ def read_reply(endpoint: str, body: Json) -> Reply:
 def _read_chat(body: Json) -> Reply:
     choice = _object(next(_objects(body.get("choices")), None))
     message, usage = _object(choice.get("message")), _object(body.get("usage"))
+    details = _object(usage.get("prompt_tokens_details"))
     tokens = Usage(
         input_tokens=_count(usage.get("prompt_tokens")),
-        cached_tokens=_count(_object(usage.get("prompt_tokens_details")).get("cached_tokens")),
+        cached_tokens=_count(details.get("cached_tokens")),
+        cache_write_tokens=_count(details.get("cache_write_tokens")),
         output_tokens=_count(usage.get("completion_tokens")),
         reasoning_tokens=_count(_object(usage.get("completion_tokens_details")).get("reasoning_tokens")),
     )
@@ -56,9 +59,11 @@ def _read_chat(body: Json) -> Reply:
 
 def _read_response(body: Json) -> Reply:
     usage = _object(body.get("usage"))
+    details = _object(usage.get("input_tokens_details"))
     tokens = Usage(
         input_tokens=_count(usage.get("input_tokens")),
-        cached_tokens=_count(_object(usage.get("input_tokens_details")).get("cached_tokens")),
+        cached_tokens=_count(details.get("cached_tokens")),
+        cache_write_tokens=_count(details.get("cache_write_tokens")),
         output_tokens=_count(usage.get("output_tokens")),
         reasoning_tokens=_count(_object(usage.get("output_tokens_details")).get("reasoning_tokens")),
     )

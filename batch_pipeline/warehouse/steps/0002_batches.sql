@@ -29,6 +29,7 @@ CREATE TABLE batch_results (
     error_message VARCHAR,
     input_tokens BIGINT,
     cached_tokens BIGINT,
+    cache_write_tokens BIGINT,
     output_tokens BIGINT,
     reasoning_tokens BIGINT,
     cost_usd DOUBLE,

@@ -1,0 +1,272 @@
+"""Collect: what a batch came to, whole, once, and in order.
+
+Both files lie whole on the disk before anything is stored; results and answers are stored in one DuckDB transaction;
+only then, in one ledger transaction, are the cost and the state written, and the fingerprints freed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from batch_pipeline.batches.download import Files, Garbled, download
+from batch_pipeline.batches.money import Settlement
+from batch_pipeline.batches.outcomes import GIVEN_UP, Result, Validate, judge, validator
+from batch_pipeline.batches.pipeline import Pipeline
+from batch_pipeline.batches.points import reach
+from batch_pipeline.ledger import batches, events, fingerprints, jobs, sends
+from batch_pipeline.ledger.batches import Batch
+from batch_pipeline.ledger.jobs import Job
+from batch_pipeline.tasks.snapshot import TaskSnapshot
+from batch_pipeline.warehouse import results
+from batch_pipeline.warehouse.results import Stored, Written
+from batch_pipeline.wire.lines import parse_output_line
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from duckdb import DuckDBPyConnection
+
+CHUNK = 10_000
+"""Rows that are in memory at a time."""
+
+
+@dataclass
+class Collected:
+    """What one turn came to: batches collected, and why others are not."""
+
+    batches: list[str] = field(default_factory=list[str])
+    not_yet: dict[str, str] = field(default_factory=dict[str, str])
+
+
+class _LookAgain(Exception):
+    """Rows are in no file: stored is nothing, and the files are looked at again later."""
+
+    def __init__(self, missing: int) -> None:
+        super().__init__(missing)
+        self.missing = missing
+
+
+def collect(pipeline: Pipeline, job_id: str) -> Collected:
+    """Collects every batch of the job that has ended, and hands over what it shares with other jobs.
+
+    Raises:
+        ProviderError: A file could not be had; what was collected before stays.
+        WarehouseBusy: Another process holds the warehouse for longer than we wait.
+    """
+    with pipeline.ledger.read() as db:
+        job = jobs.get(db, job_id)
+        ended = [batch for batch in batches.of_job(db, job_id) if batch.ended_at and not batch.collected_at]
+    turn = Collected()
+    for batch in ended:
+        why_not = collect_batch(pipeline, job, batch)
+        if why_not is None:
+            turn.batches.append(batch.batch_id)
+        else:
+            turn.not_yet[batch.batch_id] = why_not
+    if job.planned_at is not None and job.shared_at is None:
+        _hand_over(pipeline, job)
+    return turn
+
+
+def collect_batch(pipeline: Pipeline, job: Job, batch: Batch) -> str | None:
+    """Collects one batch that has ended; None when it is collected, else why it is not."""
+    if batch.recheck_at is not None and batch.recheck_at > time.time():
+        return f"rows are in no file of the provider's; it is looked again in {batch.recheck_at - time.time():.0f} s"
+    files = download(pipeline, batch, look=2 if batch.recheck_at else 1)
+    try:
+        stored = _store(pipeline, job, batch, files)
+    except _LookAgain as again:
+        return _look_again(pipeline, job, batch, again.missing)
+    reach("collect.duckdb_committed")
+    if stored is not None:
+        _settle(pipeline, job, batch, files, stored)
+    reach("collect.ledger_committed")
+    return None
+
+
+def _store(pipeline: Pipeline, job: Job, batch: Batch, files: Files) -> Stored | None:
+    """One transaction in the warehouse; None where another process has collected the batch meanwhile."""
+    snapshot = TaskSnapshot.model_validate_json(job.snapshot)
+    written = written_as(pipeline, job, batch.batch_id, batch.number, batch.ended_at or time.time())
+    absent, message = _absent(batch, files)
+    with pipeline.warehouse.write() as connection:
+        reach("collect.duckdb_open")
+        with pipeline.ledger.read() as db:
+            if batches.get(db, batch.batch_id).collected_at is not None:
+                return None
+        rows = _Rows(pipeline, snapshot, files.garbled)
+        chunks = rows.of_errors(connection, written, batch) if files.failed else rows.of_files(files.paths)
+        stored = results.store_batch(connection, written, chunks, absent, message)
+        missing = stored.requests.get("missing", 0)
+        if missing and batch.recheck_at is None:
+            raise _LookAgain(missing)
+    return stored
+
+
+def _absent(batch: Batch, files: Files) -> tuple[str, str]:
+    """The outcome of a request that is in no row."""
+    if files.lost:
+        return "lost", "the provider no longer has the file that its row was in"
+    if files.failed:
+        return "retryable", f"not executed: its batch failed validation ({_first_error(batch)})"
+    return "missing", "in no file that the provider gave"
+
+
+def _first_error(batch: Batch) -> str:
+    return str(batch.errors[0].get("message")) if batch.errors else "the provider did not say why"
+
+
+def _look_again(pipeline: Pipeline, job: Job, batch: Batch, missing: int) -> str:
+    seconds = pipeline.provider(job.provider).recheck_seconds
+    with pipeline.ledger.begin() as db:
+        if batches.write(db, batch, recheck_at=time.time() + seconds):
+            events.record(db, "rows missing", job.job_id, batch.batch_id, requests=missing, again_in=seconds)
+    return f"{missing} rows are in no file of the provider's; it is looked again in {seconds:.0f} s"
+
+
+def _settle(pipeline: Pipeline, job: Job, batch: Batch, files: Files, stored: Stored) -> None:
+    """One transaction in the ledger: cost, state, what is given up, fingerprints freed."""
+    with pipeline.ledger.begin() as db:
+        collected = batches.write(
+            db,
+            batch,
+            collected_at=time.time(),
+            outcomes=stored.records,
+            request_outcomes=stored.requests,
+            cost_usd=stored.cost_usd,
+            error_message=_first_error(batch) if files.failed else batch.error_message,
+        )
+        if collected is None:
+            return
+        for send in sends.open_of_batch(db, batch.batch_id):
+            sends.write(db, send, end="collected")
+        given_up = {fp: end for fp, end in stored.ends.items() if end[0] in GIVEN_UP}
+        fingerprints.give_up(db, job.job_id, job.task, given_up)
+        fingerprints.free(db, job.job_id, list(stored.ends))
+        strays = {"garbled": files.garbled.count, "foreign": stored.foreign, "doubled": stored.doubled}
+        told = {name: count for name, count in strays.items() if count}
+        events.record(
+            db, "collected", job.job_id, batch.batch_id, cost_usd=round(stored.cost_usd, 6), **stored.requests, **told
+        )
+
+
+def _hand_over(pipeline: Pipeline, job: Job) -> None:
+    """Gives the records that no batch of this job answers what is known elsewhere; when nothing is awaited."""
+    if not job.shared:
+        outcomes: dict[str, int] = {}
+    else:
+        with pipeline.ledger.read() as db:
+            if fingerprints.still_waiting(db, job.job_id):
+                return
+        written = written_as(pipeline, job, f"{job.job_id}-shared", -1, time.time())
+        with pipeline.warehouse.write() as connection:
+            outcomes = results.store_shared(connection, written).records
+    with pipeline.ledger.begin() as db:
+        if jobs.set_shared(db, job.job_id, outcomes) and outcomes:
+            events.record(db, "handed over", job.job_id, **outcomes)
+
+
+def written_as(pipeline: Pipeline, job: Job, batch_id: str, number: int, answered_at: float) -> Written:
+    """How a batch of the job is stored: by the job's own snapshot, whatever the task says by now."""
+    snapshot, folder = TaskSnapshot.model_validate_json(job.snapshot), pipeline.folder(job.job_id)
+    return Written(
+        job_id=job.job_id,
+        batch_id=batch_id,
+        number=number,
+        attempt=job.attempt,
+        task=job.task,
+        provider=job.provider,
+        model=job.model,
+        prompt_version=snapshot.prompt_version,
+        variant=snapshot.variant,
+        answer_columns=snapshot.answer_columns,
+        is_text=snapshot.answer_schema is None,
+        requests=folder.request_index,
+        records=folder.record_index,
+        answered_at=answered_at,
+    )
+
+
+class _Rows:
+    """Judges the rows of a batch's files, in chunks."""
+
+    def __init__(self, pipeline: Pipeline, snapshot: TaskSnapshot, garbled: Garbled) -> None:
+        self._endpoint = snapshot.endpoint
+        self._validate: Validate = validator(snapshot.answer_schema)
+        self._settlement = Settlement(pipeline.prices.tariff(snapshot.provider, snapshot.model))
+        self._garbled = garbled
+        self._place = 0
+
+    def of_files(self, paths: list[Path]) -> Generator[pa.Table]:
+        """The rows of output and error files."""
+        for lines in _chunks(paths):
+            rows: list[tuple[str, Result]] = []
+            for raw in lines:
+                line = parse_output_line(raw)
+                if line is None:
+                    self._garbled.count += bool(raw.strip())
+                else:
+                    rows.append((line.custom_id, judge(line, self._endpoint, self._validate)))
+            yield self._table(rows)
+
+    def of_errors(self, connection: DuckDBPyConnection, written: Written, batch: Batch) -> Generator[pa.Table]:
+        """A batch that failed validation has no files: the lines that it names failed; none named, all did."""
+        named = {line: error for error in batch.errors if isinstance(line := error.get("line"), int)}
+        lines = list(named) or list(range(1, batch.requests + 1))
+        rows = [
+            (custom_id, _failed(named.get(line) or (batch.errors[0] if batch.errors else {})))
+            for line, custom_id in results.custom_ids_of_lines(connection, written, lines).items()
+        ]
+        yield self._table(rows)
+
+    def _table(self, rows: list[tuple[str, Result]]) -> pa.Table:
+        usages = [result.usage for _, result in rows]
+        tokens = {
+            "input_tokens": [usage.input_tokens for usage in usages],
+            "cached_tokens": [usage.cached_tokens for usage in usages],
+            "cache_write_tokens": [usage.cache_write_tokens for usage in usages],
+            "output_tokens": [usage.output_tokens for usage in usages],
+        }
+        start, self._place = self._place, self._place + len(rows)
+        return _table(
+            {
+                "custom_id": [custom_id for custom_id, _ in rows],
+                "place": range(start, self._place),
+                "outcome": [result.outcome for _, result in rows],
+                "http_status": [result.http_status for _, result in rows],
+                "error_code": [result.error_code for _, result in rows],
+                "error_message": [result.error_message for _, result in rows],
+                **tokens,
+                "reasoning_tokens": [usage.reasoning_tokens for usage in usages],
+                "cost_usd": self._settlement.add_columns(
+                    tokens["input_tokens"],
+                    tokens["cached_tokens"],
+                    tokens["output_tokens"],
+                    tokens["cache_write_tokens"],
+                ),
+                "response_text": [result.response_text for _, result in rows],
+            }
+        )
+
+
+def _failed(error: dict[str, object]) -> Result:
+    return Result("failed", None, str(error.get("code") or "batch_failed"), str(error.get("message") or "batch failed"))
+
+
+def _table(columns: dict[str, Any]) -> pa.Table:
+    import pyarrow as pa
+
+    kinds: dict[str, pa.DataType] = {"place": pa.int64(), "http_status": pa.int32(), "cost_usd": pa.float64()}
+    kinds |= {name: pa.int64() for name in columns if name.endswith("_tokens")}
+    schema = pa.schema([(name, kinds.get(name, pa.string())) for name in columns])
+    return pa.table(columns, schema=schema)
+
+
+def _chunks(paths: list[Path]) -> Iterator[list[bytes]]:
+    for path in paths:
+        with path.open("rb") as file:
+            while lines := file.readlines(CHUNK * 512):
+                yield lines

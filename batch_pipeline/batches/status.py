@@ -1,0 +1,177 @@
+"""Where a job stands. All of it is derived from the ledger; no state is stored."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from batch_pipeline.batches.pipeline import Pipeline
+from batch_pipeline.ledger import batches, fingerprints, jobs, sends
+from batch_pipeline.ledger.batches import Batch
+from batch_pipeline.ledger.jobs import Job
+from batch_pipeline.ledger.sends import Send
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+BatchState = Literal["planned", "sending", "held", "submitted", "ended", "collected"]
+JobState = Literal["planning", "planned", "in_flight", "held", "ended", "done", "cancelled", "failed"]
+FINAL: frozenset[str] = frozenset({"done", "cancelled", "failed"})
+
+
+@dataclass(frozen=True)
+class BatchStatus:
+    """One batch: `completed` of `total` requests, as the provider last said."""
+
+    batch_id: str
+    remote_id: str | None
+    state: BatchState
+    remote_status: str | None
+    completed: int
+    total: int
+    waits_for: str | None = None
+
+
+@dataclass(frozen=True)
+class JobStatus:
+    """A job with its attempts. `outcomes` are records by their latest outcome; they add up to `records`."""
+
+    job_id: str
+    task: str
+    provider: str
+    model: str
+    partition_key: str | None
+    state: JobState
+    waits_for: str | None
+    records: int
+    requests: int
+    outcomes: Mapping[str, int]
+    attempts: int
+    batches: Sequence[BatchStatus]
+    input_tokens: int
+    estimated_cost_usd: float
+    cost_usd: float
+    created_at: float
+    skipped: int
+    reused: int
+
+    @property
+    def answered(self) -> int:
+        """Records with an answer."""
+        return self.outcomes.get("answered", 0)
+
+    @property
+    def final(self) -> bool:
+        """Nothing more will happen by itself."""
+        return self.state in FINAL or self.state == "held"
+
+
+def status(pipeline: Pipeline, job_id: str) -> JobStatus:
+    """Where a job stands, with its attempts; an attempt's id serves as well.
+
+    Raises:
+        UnknownJob: There is no job of that id.
+    """
+    with pipeline.ledger.read() as db:
+        return _status(db, jobs.attempts(db, jobs.get(db, job_id).root_job_id))
+
+
+def statuses(pipeline: Pipeline, limit: int | None = None) -> list[JobStatus]:
+    """All jobs, the newest first."""
+    with pipeline.ledger.read() as db:
+        return [_status(db, jobs.attempts(db, job.job_id)) for job in jobs.newest(db, limit)]
+
+
+def batch_state(batch: Batch, send: Send | None) -> BatchState:
+    """A batch's state: what its columns and those of its open send say."""
+    if batch.collected_at is not None:
+        return "collected"
+    if batch.ended_at is not None:
+        return "ended"
+    if send is None:
+        return "planned"
+    if send.remote_id is not None:
+        return "submitted"
+    return "held" if send.held is not None else "sending"
+
+
+def _status(db: Connection, chain: Sequence[Job]) -> JobStatus:
+    root, last = chain[0], chain[-1]
+    rows = batches.of_jobs(db, [job.job_id for job in chain])
+    open_sends = {id_: send for job in chain for id_, send in sends.open_of_job(db, job.job_id).items()}
+    latest = {row.batch_id: _last_send(db, row, open_sends) for row in rows}
+    shown = [_batch_status(row, latest[row.batch_id], open_sends.get(row.batch_id)) for row in rows]
+    of_last = [s for s, row in zip(shown, rows, strict=True) if row.job_id == last.job_id]
+    awaited = last.shared_at is None and fingerprints.still_waiting(db, last.job_id)
+    outcomes = _outcomes(chain, rows)
+    return JobStatus(
+        job_id=root.job_id,
+        task=root.task,
+        provider=root.provider,
+        model=root.model,
+        partition_key=root.partition_key,
+        state=_state(root, last, of_last, outcomes, awaited=awaited),
+        waits_for=next((batch.waits_for for batch in of_last if batch.waits_for), None),
+        records=root.records,
+        requests=sum(job.requests for job in chain),
+        outcomes=outcomes,
+        attempts=last.attempt,
+        batches=shown,
+        input_tokens=sum(job.input_tokens for job in chain),
+        estimated_cost_usd=sum(job.estimate_usd for job in chain),
+        cost_usd=sum(row.cost_usd or 0.0 for row in rows),
+        created_at=root.created_at,
+        skipped=root.skipped,
+        reused=root.reused,
+    )
+
+
+def _last_send(db: Connection, row: Batch, open_sends: Mapping[str, Send]) -> Send | None:
+    return open_sends.get(row.batch_id) or (sends.last_of_batch(db, row.batch_id) if row.submitted_at else None)
+
+
+def _batch_status(row: Batch, send: Send | None, open_send: Send | None) -> BatchStatus:
+    state = batch_state(row, open_send)
+    waits = row.wait_reason if state in ("planned", "sending") else None
+    if waits and row.wait_until and row.wait_until > time.time():
+        waits += f" (goes again in {row.wait_until - time.time():.0f} s)"
+    remote_id = send.remote_id if send else None
+    done = row.completed + row.failed
+    return BatchStatus(row.batch_id, remote_id, state, row.remote_status, done, row.requests, waits)
+
+
+def _state(
+    root: Job, last: Job, rows: Sequence[BatchStatus], outcomes: Mapping[str, int], *, awaited: bool
+) -> JobState:
+    if last.planned_at is None:
+        return "planning"
+    states = {row.state for row in rows}
+    if last.closed_at is not None and states <= {"collected"}:
+        return _final_state(root, outcomes)
+    if "held" in states:
+        return "held"
+    if states & {"submitted", "sending"}:
+        return "in_flight"
+    if "planned" in states:
+        return "planned"
+    return "in_flight" if awaited else "ended"
+
+
+def _final_state(root: Job, outcomes: Mapping[str, int]) -> JobState:
+    if root.cancel_asked_at is not None:
+        return "cancelled"
+    return "done" if outcomes.get("answered") or not root.records else "failed"
+
+
+def _outcomes(chain: Iterable[Job], rows: Iterable[Batch]) -> dict[str, int]:
+    """Records by their latest outcome: those that an attempt took over are no longer counted as they were before."""
+    counted: Counter[str] = Counter()
+    for row in rows:
+        counted.update(row.outcomes if row.collected_at is not None else {"pending": row.records})
+    for job in chain:
+        counted.update(job.shared_outcomes if job.shared_at is not None else {"pending": job.shared})
+        counted.subtract(job.taken)
+    return {outcome: count for outcome, count in sorted(counted.items()) if count}
