@@ -13,8 +13,8 @@ import orjson
 from batch_pipeline.local_server.store import Store
 
 BATCHES = """
-SELECT batch_id, books.account, books.created, object ->> 'status' AS status, input_file_id, input_filename, input_sha256, metadata,
-       lines_executed, input_tokens, cached_tokens, output_tokens
+SELECT batch_id, books.account, books.created, object ->> 'status' AS status, input_file_id, input_filename,
+       input_sha256, metadata, lines_executed, input_tokens, cached_tokens, output_tokens
 FROM books JOIN batches ON batches.id = books.batch_id ORDER BY position
 """
 FILES = """

@@ -17,7 +17,7 @@ _open: dict[Ends, asyncio.Transport] = {}
 class Connection(H11Protocol):
     """One connection; h11 rather than httptools, which uvicorn brings only as an extra."""
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+    def connection_made(self, transport: asyncio.Transport) -> None:
         """A client has come."""
         _open[_ends(transport)] = transport
         super().connection_made(transport)

@@ -1,4 +1,4 @@
-"""Answers that are not the thing asked for: OpenAI's error envelope, and its words (docs/wire-facts.md, 1.3, 1.4, 1.8)."""
+"""Answers that are not the thing asked for: OpenAI's envelope, and its words (docs/wire-facts.md, 1.3, 1.4, 1.8)."""
 
 from __future__ import annotations
 
@@ -75,18 +75,11 @@ def invalid_type(param: str, expected: str, value: object) -> ApiError:
 
 
 def _named(value: object) -> str:
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return "a boolean"
-        case int():
-            return "an integer"
-        case float():
-            return "a decimal"
-        case str():
-            return "a string"
-        case list():
-            return "an array"
-        case _:
-            return "an object"
+    names: dict[type, str] = {
+        type(None): "null",
+        bool: "a boolean",
+        int: "an integer",
+        float: "a decimal",
+        str: "a string",
+    }
+    return names.get(type(value), "an array" if isinstance(value, list) else "an object")

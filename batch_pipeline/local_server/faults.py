@@ -12,7 +12,7 @@ At a route (`on`: one name or a list of `files.create`, `files.list`, `files.get
 `batches.create`, `batches.list`, `batches.get`, `batches.cancel`, `chat.create`, `responses.create`, `models.list`,
 `models.get`; `"*"` for any of them):
 
-    {"kind": "status", "on": "batches.create", "status": 429, "code": "rate_limit_exceeded", "headers": {"retry-after": "1"}}
+    {"kind": "status", "on": "batches.create", "status": 429, "headers": {"retry-after": "1"}}    `code`, `message`, too
     {"kind": "status", "on": "*", "status": 502, "body": "<html>Bad gateway</html>"}     nothing is done
     {"kind": "status", "on": "files.delete", "status": 405, "times": null}               a server without DELETE
     {"kind": "reply_lost", "on": "batches.create"}      all is done, then the connection is dropped
@@ -31,7 +31,7 @@ When a file or a batch is created, or a file deleted (`filename`: a pattern that
 
 In the life of a batch, decided when it is created (`filename` as above; `times` counts batches):
 
-    {"kind": "validation", "errors": [{"code": "invalid_json_line", "line": 3}]}   fails so; the words recorded for a code are filled in
+    {"kind": "validation", "errors": [{"code": "invalid_json_line", "line": 3}]}   fails so, in the recorded words
     {"kind": "token_limit", "limit": 2000000, "times": null}    fails if the queue of its model would hold more tokens
     {"kind": "expire", "after": 90}                     expires when so many lines were executed
     {"kind": "slow", "stage": "finalizing", "seconds": 5}       stays in a stage longer (any but the last ones)
@@ -41,7 +41,7 @@ In the life of a batch, decided when it is created (`filename` as above; `times`
     {"kind": "prose", "text": "Sure! Here you go"}      rows answer in prose, not in JSON
     {"kind": "refusal"}                                 the model refuses
     {"kind": "truncated"}                               the answer ends in the middle, `finish_reason: length`
-    {"kind": "lines", "damage": "garbled", "file": "output"}    lines of the finished file are garbled, missing, doubled, foreign
+    {"kind": "lines", "damage": "garbled", "file": "output"}    `missing`, `doubled`, `foreign`: lines of a file
 
 The last five take `custom_id` (a pattern) and `every` (each n-th line of the input file, counted from 1) to choose
 rows. `lines` also knows the damages `shuffled` and `unended` (the last line break is missing), of the whole file.
@@ -96,7 +96,7 @@ class _AtRoute(_Fault):
 
     def concerns(self, route: RouteName) -> bool:
         """Whether requests for this route are meant."""
-        return self.on == "*" or route == self.on or (isinstance(self.on, tuple) and route in self.on)
+        return route in self.on if isinstance(self.on, tuple) else self.on in ("*", route)
 
 
 class StatusFault(_AtRoute):
@@ -363,11 +363,11 @@ class Faults:
 
     def at_route(self, route: RouteName) -> list[RouteFault]:
         """The faults that strike this request."""
-        struck: list[RouteFault] = []
-        for ordered in self._ordered:
-            if isinstance(fault := ordered.fault, _AtRoute) and fault.concerns(route) and ordered.strikes():
-                struck.append(fault)
-        return struck
+        return [
+            fault
+            for ordered in self._ordered
+            if isinstance(fault := ordered.fault, _AtRoute) and fault.concerns(route) and ordered.strikes()
+        ]
 
     def at_moment(self, kind: type[M], filename: str) -> M | None:
         """The fault that strikes now, where a file of this name takes part."""
@@ -379,12 +379,13 @@ class Faults:
 
     def for_batch(self, filename: str) -> list[BatchFault]:
         """What a batch of this input file will suffer."""
-        struck: list[BatchFault] = []
-        for ordered in self._ordered:
-            fault = ordered.fault
-            if isinstance(fault, _IN_BATCH) and fnmatchcase(filename, fault.filename) and ordered.strikes():
-                struck.append(fault)
-        return struck
+        return [
+            fault
+            for ordered in self._ordered
+            if isinstance(fault := ordered.fault, _IN_BATCH)
+            and fnmatchcase(filename, fault.filename)
+            and ordered.strikes()
+        ]
 
 
 def parse_faults(raw: bytes) -> list[Fault]:

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, suppress
 from fnmatch import fnmatchcase
 from functools import partial
@@ -141,13 +141,7 @@ class BatchLife:
     async def _verdict(self) -> Verdict:
         shown = self.record.object
         if fault := chosen(self.record.faults, ValidationFault):
-            worded = [validation.worded(e.code or "", e.line, e.message) for e in fault.errors]
-            return Verdict(
-                errors=[
-                    w.model_copy(update={"param": e.param or w.param})
-                    for w, e in zip(worded, fault.errors, strict=True)
-                ]
-            )
+            return Verdict(errors=[validation.as_ordered(error) for error in fault.errors])
         found = self._store.file(self.record.account, shown.input_file_id)
         if not self._input.exists() and (found is None or found.object.purpose != "batch"):
             return Verdict(errors=[validation.cannot_find_file(shown.input_file_id)])
@@ -190,7 +184,7 @@ class BatchLife:
         if not self._stopped.is_set() and self.record.object.status == "in_progress":
             self._move("finalizing")
 
-    async def _chunks(self, lines: InputLines, rows: RowFiles) -> AsyncIterator[Sequence[Request]]:
+    async def _chunks(self, lines: InputLines, rows: RowFiles) -> AsyncGenerator[Sequence[Request]]:
         """The requests that are to be executed; those that were ordered to fail are answered here."""
         faults = RowFaults(self.record.faults)
         given = rows.progress.executed

@@ -50,7 +50,7 @@ def _write_damaged(rows: Path, content: Path, damages: Sequence[DamagedLines]) -
     lines = rows.read_bytes().splitlines(keepends=True)
     for damage in damages:
         lines = list(_damaged(lines, damage))
-    with open(content, "xb", opener=owner_only) as file:  # noqa: PTH123 - `Path.open` takes no opener
+    with open(content, "xb", opener=owner_only) as file:
         file.writelines(lines)
 
 

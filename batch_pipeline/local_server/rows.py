@@ -115,7 +115,7 @@ class RowFiles:
         return {custom_id for path in self._paths for custom_id in _custom_ids(path)}
 
     def _recover(self, path: Path) -> Iterator[str]:
-        with open(path, "a+b", opener=owner_only) as file:  # noqa: PTH123 - `Path.open` takes no opener
+        with open(path, "a+b", opener=owner_only) as file:
             file.truncate(_end_of_last_row(file.fileno()))
         with path.open("rb") as file:
             for raw in file:

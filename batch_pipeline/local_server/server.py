@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import ipaddress
 import os
 import socket
 import threading
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -61,7 +62,7 @@ def run(
 
 
 @contextmanager
-def start(options: LocalServerOptions) -> Iterator[RunningServer]:
+def start(options: LocalServerOptions) -> Generator[RunningServer]:
     """A server in a thread of this process, for as long as the `with` block lasts.
 
     Raises:
@@ -78,7 +79,7 @@ def start(options: LocalServerOptions) -> Iterator[RunningServer]:
 
 
 @contextmanager
-def _listening(options: LocalServerOptions) -> Iterator[tuple[socket.socket, RunningServer]]:
+def _listening(options: LocalServerOptions) -> Generator[tuple[socket.socket, RunningServer]]:
     options.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     lock = FileLock(options.state_dir / "lock", timeout=0, mode=0o600, thread_local=False)
     try:
@@ -150,6 +151,8 @@ async def _serve(
     options: LocalServerOptions, listener: socket.socket, listens: Callable[[], None], exit_with_parent: bool
 ) -> None:
     server = _server(options, listens)
+    # What is imported stays for good. The collector looked through all of it again and again: half of a batch's time.
+    gc.freeze()
     watch = asyncio.create_task(_end_with_parent(server)) if exit_with_parent else None
     await server.serve([listener])
     if watch:

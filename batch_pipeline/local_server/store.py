@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,6 +81,9 @@ WHERE account = :account AND (:purpose IS NULL OR object ->> 'purpose' = :purpos
   AND (:after IS NULL OR position {beyond} (SELECT position FROM files WHERE id = :after))
 ORDER BY position {order} LIMIT :limit
 """
+SELECT_KEPT = """
+SELECT account, object, sha256, visible_at, deleted_at FROM files WHERE coalesce(deleted_at, 1e18) > ?
+"""
 INSERT_BATCH = """
 INSERT INTO batches (id, account, object, ended, created, listed_at, output_seconds, faults, tokens, files_at)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
@@ -138,7 +141,7 @@ class Store:
         self._sql.close()
 
     @contextmanager
-    def together(self) -> Iterator[None]:
+    def together(self) -> Generator[None]:
         """All that is written inside is written, or nothing of it."""
         self._sql.execute("BEGIN IMMEDIATE")
         try:
@@ -185,13 +188,7 @@ class Store:
     def sweep(self) -> None:
         """Takes away contents of files that are gone, and of files that were never taken in."""
         now = time.time()
-        rows = cast(
-            "list[tuple[str, str, str, float, float | None]]",
-            self._sql.execute(
-                "SELECT account, object, sha256, visible_at, deleted_at FROM files WHERE deleted_at IS NULL OR deleted_at > ?",
-                (now,),
-            ).fetchall(),
-        )
+        rows = self._sql.execute(SELECT_KEPT, (now,))
         kept = {record.object.id for record in map(_file, rows) if (record.object.expires_at or now + 1) > now}
         for path in self.files.iterdir():
             if path.name not in kept:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import orjson
 from python_multipart.exceptions import FormParserError
@@ -15,6 +14,9 @@ from starlette.requests import Request
 
 from batch_pipeline.local_server.envelope import ApiError, missing_parameter
 from batch_pipeline.local_server.store import owner_only
+
+if TYPE_CHECKING:  # the name exists for type checkers only
+    from python_multipart.multipart import MultipartCallbacks
 
 MAX_UPLOAD_BYTES = 512 * 1024 * 1024
 """One file, whatever for (docs/wire-facts.md, 1.7)."""
@@ -42,7 +44,7 @@ async def receive_upload(request: Request, path: Path) -> Upload:
     boundary = options.get(b"boundary")
     if not boundary:
         raise missing_parameter("file")
-    with open(path, "wb", opener=owner_only) as file:  # noqa: PTH123 - `Path.open` takes no opener
+    with open(path, "wb", opener=owner_only) as file:
         form = _Form(file)
         parser = MultipartParser(boundary, form.callbacks())
         try:
@@ -85,7 +87,7 @@ class _Form:
         self._is_file = False
         self._text = b""
 
-    def callbacks(self) -> dict[str, Callable[..., None]]:
+    def callbacks(self) -> MultipartCallbacks:
         return {
             "on_part_begin": self._begin,
             "on_header_field": self._header_field,

@@ -19,12 +19,12 @@ Json = dict[str, object]
 BYTES_PER_TOKEN = 4
 """Good enough for a queue's limit; the provider's own count of enqueued tokens is not public either."""
 
-WORDS = {
+WORDS: dict[str, tuple[str, str | None]] = {
     "invalid_json_line": ("This line is not parseable as valid JSON.", None),
+    # Alibaba's words: OpenAI's were never captured
     "duplicate_custom_id": (
-        # Alibaba's words: OpenAI's were never captured
-        "The custom_id for this request is a duplicate of another request. "
-        "The custom_id parameter must be unique for each request in a batch.",
+        """The custom_id for this request is a duplicate of another request. \
+The custom_id parameter must be unique for each request in a batch.""",
         "custom_id",
     ),
     "missing_required_parameter": ("Missing required parameter: 'custom_id'.", "custom_id"),
@@ -34,8 +34,8 @@ WORDS = {
     "model_not_found": ("The provided model is not supported by the Batch API.", "body.model"),
     "streaming_unsupported": ("Chat Completions: Streaming is not supported in the Batch API.", "body.stream"),
     "token_limit_exceeded": (
-        "Enqueued token limit reached for {model} in organization {organization}. Limit: {limit:,} enqueued tokens. "
-        "Please try again once some in_progress batches have been completed.",
+        """Enqueued token limit reached for {model} in organization {organization}. Limit: {limit:,} enqueued tokens. \
+Please try again once some in_progress batches have been completed.""",
         None,
     ),
     "invalid_request": (
@@ -43,7 +43,7 @@ WORDS = {
         "file_id",
     ),
     "too_many_tasks": (f"The batch input file contains more than {MAX_REQUESTS} requests.", None),  # Azure's code
-    "file_too_large": (f"The batch input file is larger than the {MAX_FILE_BYTES} maximum", None),  # no code recorded
+    "file_too_large": (f"The batch input file is larger than the {MAX_FILE_BYTES} maximum.", None),  # without a code
 }
 ORGANIZATION = "org-local"
 
@@ -77,11 +77,17 @@ def validate_input(path: Path, endpoint: str) -> Verdict:
     return verdict
 
 
-def worded(code: str, line: int | None = None, message: str | None = None, **words: object) -> BatchError:
+def as_ordered(error: BatchError) -> BatchError:
+    """An error that was ordered, with the words and the field recorded for its code where it has none."""
+    known = worded(error.code or "", error.line)
+    return error.model_copy(update={"message": error.message or known.message, "param": error.param or known.param})
+
+
+def worded(code: str, line: int | None = None, **words: object) -> BatchError:
     """An entry of `errors.data` in the words recorded for its code."""
     recorded, param = WORDS.get(code, (code, None))
-    text = message or (recorded.format(**words) if words else recorded)
-    return BatchError(code=None if code == "file_too_large" else code, message=text, param=param, line=line)
+    message = recorded.format(**words) if words else recorded
+    return BatchError(code=None if code == "file_too_large" else code, message=message, param=param, line=line)
 
 
 def cannot_find_file(file_id: str) -> BatchError:

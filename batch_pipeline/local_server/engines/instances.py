@@ -19,25 +19,20 @@ Json = dict[str, object]
 DEEP = 4
 """From this depth on, recursion takes the shortest way out."""
 
-_FORMATS: dict[str, Callable[[random.Random], str]] = {
-    "date-time": lambda draw: f"{_date(draw)}T{draw.randrange(24):02}:{draw.randrange(60):02}:00Z",
-    "date": lambda draw: _date(draw),
-    "time": lambda draw: f"{draw.randrange(24):02}:{draw.randrange(60):02}:00Z",
-    "duration": lambda draw: f"PT{draw.randint(1, 59)}M",
-    "email": lambda draw: f"simulated{draw.randrange(1000)}@example.com",
-    "hostname": lambda draw: f"host{draw.randrange(1000)}.example.com",
-    "ipv4": lambda draw: f"192.0.2.{draw.randrange(256)}",
-    "ipv6": lambda draw: f"2001:db8::{draw.randrange(65536):x}",
-    "uuid": lambda draw: _uuid(f"{draw.getrandbits(128):032x}"),
-    "uri": lambda draw: f"https://example.com/{draw.randrange(1000)}",
-}
-
 
 class Instances:
     """Values of one schema."""
 
     def __init__(self, schema: Json) -> None:
         self._root = schema
+        self._makers: dict[str, Callable[[Json, random.Random, int], object]] = {
+            "object": self._make_object,
+            "array": self._make_array,
+            "string": _make_string,
+            "integer": _make_integer,
+            "number": _make_number,
+            "boolean": lambda _, draw, __: draw.random() < 0.5,
+        }
 
     def make(self, number: int) -> object:
         """The value with this number; the same number gives the same value."""
@@ -51,21 +46,8 @@ class Instances:
             return draw.choice(options)
         if branches := _list(schema.get("anyOf")) or _list(schema.get("oneOf")):
             return self._value(self._branch([_object(b) for b in branches], draw, depth), draw, depth + 1)
-        match self._type(schema, draw, depth):
-            case "object":
-                return self._make_object(schema, draw, depth)
-            case "array":
-                return self._make_array(schema, draw, depth)
-            case "string":
-                return _make_string(schema, draw)
-            case "integer":
-                return _make_integer(schema, draw)
-            case "number":
-                return _make_number(schema, draw)
-            case "boolean":
-                return draw.random() < 0.5
-            case _:
-                return None
+        make = self._makers.get(self._type(schema, draw, depth))
+        return make(schema, draw, depth) if make else None
 
     def _resolved(self, schema: Json) -> Json:
         """The schema with what `$ref` and `allOf` point to put into it."""
@@ -122,16 +104,19 @@ class Instances:
     def _make_array(self, schema: Json, draw: random.Random, depth: int) -> list[object]:
         least = _whole(schema.get("minItems"), 0)
         most = max(least, min(_whole(schema.get("maxItems"), least + 3), least + 3))
-        items = _object(schema.get("items"))
-        made: list[object] = []
         length = least if depth >= DEEP else draw.randint(least, most)
-        tries = 0
-        while len(made) < length:
+        items = _object(schema.get("items"))
+        if not schema.get("uniqueItems"):
+            return [self._value(items, draw, depth + 1) for _ in range(length)]
+        return self._make_unique(items, draw, depth, length)
+
+    def _make_unique(self, items: Json, draw: random.Random, depth: int, length: int) -> list[object]:
+        made: list[object] = []
+        for _ in range(100 * length):  # there may be fewer values than places
             value = self._value(items, draw, depth + 1)
-            tries += 1
-            if not schema.get("uniqueItems") or value not in made or tries > 1000:
+            if value not in made:
                 made.append(value)
-            elif len(made) >= least and tries > 100:
+            if len(made) == length:
                 break
         return made
 
@@ -141,7 +126,7 @@ def _required(schema: Json) -> list[object]:
     return [part for name, part in _object(schema.get("properties")).items() if name in required]
 
 
-def _make_string(schema: Json, draw: random.Random) -> str:
+def _make_string(schema: Json, draw: random.Random, _: int) -> str:
     least = _whole(schema.get("minLength"), 0)
     most = max(least, _whole(schema.get("maxLength"), max(least, 40)))
     if isinstance(pattern := schema.get("pattern"), str):
@@ -152,14 +137,14 @@ def _make_string(schema: Json, draw: random.Random) -> str:
     return text[:most] if len(text) > most else text.ljust(least, ".")
 
 
-def _make_integer(schema: Json, draw: random.Random) -> int:
+def _make_integer(schema: Json, draw: random.Random, _: int) -> int:
     step = max(1, math.ceil(_number(schema.get("multipleOf"), 1)))
     low, high = _bounds(schema, 1)
     first, last = math.ceil(low / step), math.floor(high / step)
     return draw.randint(first, max(first, last)) * step
 
 
-def _make_number(schema: Json, draw: random.Random) -> float:
+def _make_number(schema: Json, draw: random.Random, _: int) -> float:
     if "multipleOf" in schema:
         step = _number(schema["multipleOf"], 1)
         low, high = _bounds(schema, step / 2)
@@ -192,6 +177,20 @@ def _date(draw: random.Random) -> str:
 
 def _uuid(digits: str) -> str:
     return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-8{digits[17:20]}-{digits[20:]}"
+
+
+_FORMATS: dict[str, Callable[[random.Random], str]] = {
+    "date-time": lambda draw: f"{_date(draw)}T{draw.randrange(24):02}:{draw.randrange(60):02}:00Z",
+    "date": _date,
+    "time": lambda draw: f"{draw.randrange(24):02}:{draw.randrange(60):02}:00Z",
+    "duration": lambda draw: f"PT{draw.randint(1, 59)}M",
+    "email": lambda draw: f"simulated{draw.randrange(1000)}@example.com",
+    "hostname": lambda draw: f"host{draw.randrange(1000)}.example.com",
+    "ipv4": lambda draw: f"192.0.2.{draw.randrange(256)}",
+    "ipv6": lambda draw: f"2001:db8::{draw.randrange(65536):x}",
+    "uuid": lambda draw: _uuid(f"{draw.getrandbits(128):032x}"),
+    "uri": lambda draw: f"https://example.com/{draw.randrange(1000)}",
+}
 
 
 def _object(value: object) -> Json:

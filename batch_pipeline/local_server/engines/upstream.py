@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from typing import cast
 
 import httpx2
 import orjson
 
-from batch_pipeline.local_server.engines.base import Answer, Request
+from batch_pipeline.local_server.engines.base import Answer, Json, Request
 from batch_pipeline.local_server.envelope import error_body
 from batch_pipeline.wire.replies import Usage, read_reply
 
@@ -71,12 +72,12 @@ class Upstream:
 
 def _passed_on(request: Request, status: int, content: bytes) -> Answer:
     try:
-        body = orjson.loads(content)
+        body: object = orjson.loads(content)
     except orjson.JSONDecodeError:
         words = "The upstream server answered with something that is not JSON."
         return Answer(
             request.custom_id, status if status >= 300 else 502, error_body(words, kind="server_error"), Usage()
         )
-    usage = read_reply(request.url, body).usage if status < 300 and isinstance(body, dict) else Usage()
+    usage = read_reply(request.url, cast(Json, body)).usage if status < 300 and isinstance(body, dict) else Usage()
     # Written anew: an answer that is laid out over many lines must become one.
     return Answer(request.custom_id, status, orjson.dumps(body), usage)
