@@ -184,6 +184,7 @@ def fake_github() -> Generator[FakeGitHub]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        wbufsize = -1  # head and body in one packet: two would wait for each other
 
         def do_GET(self) -> None:
             parts = urlsplit(self.path)

@@ -25,7 +25,7 @@ Please add a dark theme -> feature
 How do I set the port? -> question""",
     prompt="{title}\n\n{body}",
     answer=IssueKind,
-    truncate_at={"body": 1_500},
+    truncate_at={"body": 3_000},
     max_output_tokens=20,
     min_answered=0.95,
 )
