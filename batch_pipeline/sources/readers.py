@@ -63,8 +63,9 @@ def _read_documents(connection: DuckDBPyConnection, paths: list[str]) -> list[Pr
     if readable:
         connection.execute(_DOCUMENTS_READ, [[escape(path) for path in readable]])
         connection.execute(_DOCUMENTS_TO_ITEMS)
-    for (path,) in connection.execute(_DOCUMENTS_FAILED).fetchall() if readable else []:
-        problems += _why_not_json(connection, path)
+        failed = connection.execute(_DOCUMENTS_FAILED).fetchall()
+        connection.execute("DROP TABLE documents")
+        problems += [problem for (path,) in failed for problem in _why_not_json(connection, path)]
     return problems
 
 
@@ -86,6 +87,7 @@ def _read_lines(connection: DuckDBPyConnection, path: str) -> list[Problem]:
     connection.execute(_LINES_READ, {"file": escape(path), "bytes": _LINE_BYTES})
     connection.execute(_LINES_TO_ITEMS, [path])
     failed = connection.execute("SELECT line FROM lines WHERE json IS NULL ORDER BY line").fetchall()
+    connection.execute("DROP TABLE lines")
     return _rejected(connection, path) + [Problem(path, line, "not JSON") for (line,) in failed]
 
 

@@ -10,6 +10,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
+from tempfile import gettempdir
 from typing import TYPE_CHECKING
 
 from batch_pipeline.sources.repo_name import FORBIDDEN, REPO_NAME
@@ -42,7 +43,8 @@ def reading_room() -> Generator[DuckDBPyConnection]:
     """
     import duckdb
 
-    with duckdb.connect() as connection:
+    # what does not fit into memory goes to the system's folder for such things, and not to the working directory
+    with duckdb.connect(config={"temp_directory": gettempdir()}) as connection:
         connection.execute(_sql("items.sql"))
         yield connection
 
@@ -50,6 +52,7 @@ def reading_room() -> Generator[DuckDBPyConnection]:
 def shape_issues(connection: DuckDBPyConnection, default_repo: str | None = None) -> None:
     """Makes the table `shaped` of `items`: one row an item, with its columns, or with `problem` set."""
     connection.execute(_sql("issues.sql"), {"repo": default_repo, "name": REPO_NAME, "forbidden": FORBIDDEN})
+    connection.execute("TRUNCATE items")
 
 
 def shaped_issues(connection: DuckDBPyConnection) -> ArrowStream:
