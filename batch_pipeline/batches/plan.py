@@ -57,6 +57,11 @@ class Order:
     job_type: str = "task"
     metadata: Mapping[str, object] = field(default_factory=dict[str, object])
 
+    @property
+    def wanted(self) -> Selection:
+        """The selection; all of it where what was bought is bought again."""
+        return replace(self.selection, which="all") if self.force else self.selection
+
 
 def plan(pipeline: Pipeline, order: Order) -> Job:
     """Plans the order, or finds the job that it was planned as.
@@ -71,19 +76,29 @@ def plan(pipeline: Pipeline, order: Order) -> Job:
         UnpricedModel: No price is known for the model.
     """
     pipeline.must_be_enabled()
-    provider = order.provider or order.task.provider or pipeline.settings.provider
-    model = pipeline.settings.model_for(provider, order.model or order.task.model)
-    snapshot = order.task.snapshot(provider, model, order.selection.variant)
-    pipeline.prices.tariff(provider, model)  # a model without a price is refused before anything is written
-    with planning(pipeline, _job(order, snapshot)) as job:
+    snapshot = snapshot_of(pipeline, order)
+    with planning(pipeline, job_of(order, snapshot)) as job:
         if job.planned_at is not None:
             return job
         with pipeline.warehouse.read() as connection:
-            prepared = prepare(connection, order.task, order.selection)
+            prepared = prepare(connection, order.task, order.wanted)
             selected = prepared.count_selected(connection)
-            counter = TokenCounter(pipeline.prices.price(provider, model).model)
+            counter = TokenCounter(pipeline.prices.price(snapshot.provider, snapshot.model).model)
             chunks = candidates.selected(connection.cursor(), order.task, snapshot, prepared, counter)
             return write_plan(pipeline, job, chunks, connection, force=order.force, selected=selected)
+
+
+def snapshot_of(pipeline: Pipeline, order: Order) -> TaskSnapshot:
+    """The order's task as its job would keep it: the provider and the model are those that would be asked.
+
+    Raises:
+        InvalidTask: The task has no such variant.
+        UnpricedModel: No price is known for the model: it is refused before anything is written.
+    """
+    provider = order.provider or order.task.provider or pipeline.settings.provider
+    model = pipeline.settings.model_for(provider, order.model or order.task.model)
+    pipeline.prices.tariff(provider, model)
+    return order.task.snapshot(provider, model, order.selection.variant)
 
 
 @contextmanager
@@ -133,7 +148,7 @@ def write_plan(
         return Estimator(price, snapshot.max_output_tokens, exact=counter.exact)
 
     with RequestFiles(folder, limits, estimator) as files:
-        planner = _Planner(pipeline, job, connection, limits, force=force)
+        planner = Planner(pipeline, job, connection, limits, force=force)
         for chunk in chunks:
             files.add(*planner.decide(chunk))
         if not planner.tally.records:
@@ -176,7 +191,7 @@ def _if_free(lock: FileLock) -> Generator[bool]:
 
 
 @dataclass
-class _Tally:
+class Tally:
     """What a plan has come to so far."""
 
     records: int = 0
@@ -185,6 +200,7 @@ class _Tally:
     taken: Counter[str] = field(default_factory=Counter[str])
 
     def on(self, job: Job, selected: int) -> Job:
+        """The job, with these figures."""
         return replace(
             job,
             selected=selected,
@@ -198,7 +214,7 @@ class _Tally:
         )
 
 
-class _Planner:
+class Planner:
     """Decides, chunk by chunk, what becomes of each candidate."""
 
     def __init__(
@@ -210,7 +226,7 @@ class _Planner:
         *,
         force: bool,
     ) -> None:
-        self.tally = _Tally()
+        self.tally = Tally()
         self._pipeline = pipeline
         self._job = job
         self._connection = connection
@@ -337,7 +353,8 @@ def _commit(pipeline: Pipeline, planned: Job, rows: list[Batch]) -> None:
         )
 
 
-def _job(order: Order, snapshot: TaskSnapshot) -> Job:
+def job_of(order: Order, snapshot: TaskSnapshot) -> Job:
+    """The job that an order would be, under the key by which a repeated call finds it."""
     job_id = f"{order.task.name}-{time.strftime('%y%m%d', time.gmtime())}-{secrets.token_hex(3)}"
     told = order.selection.told()
     scope = order.partition_key or hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]

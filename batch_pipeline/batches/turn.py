@@ -8,12 +8,17 @@ from dataclasses import dataclass, field
 
 from batch_pipeline.batches.collect import collect
 from batch_pipeline.batches.pipeline import Pipeline
+from batch_pipeline.batches.plan import Order, plan, snapshot_of
 from batch_pipeline.batches.poll import poll
 from batch_pipeline.batches.retry import retry
 from batch_pipeline.batches.status import JobStatus, status
 from batch_pipeline.batches.submit import Submitted, submit
-from batch_pipeline.errors import PipelineError
-from batch_pipeline.ledger import jobs
+from batch_pipeline.errors import PipelineError, ProviderError, ProviderRefused, ProviderUnreachable
+from batch_pipeline.ledger import fingerprints, jobs
+from batch_pipeline.ledger.jobs import Job
+
+PATIENCE = 3
+"""Turns in a row that the provider may fail before nobody waits any longer; its client has tried each call thrice."""
 
 
 @dataclass
@@ -24,24 +29,53 @@ class Turn:
     stopped: PipelineError | None = None
 
 
+@dataclass(frozen=True)
+class Placed:
+    """An order: its job, and how far it was sent. A job without records is not kept: nothing was to do."""
+
+    job: Job
+    sent: Submitted
+
+
+def place(pipeline: Pipeline, order: Order) -> Placed:
+    """Plans an order and sends it, as far as it goes now; the same key goes on with the same job.
+
+    Raises:
+        PipelineError: Nothing was planned: as `plan`, and where the provider's key is missing.
+    """
+    pipeline.must_be_enabled()
+    pipeline.provider(snapshot_of(pipeline, order).provider)
+    job = plan(pipeline, order)
+    return Placed(job, submit_job(pipeline, job.job_id) if job.records else Submitted())
+
+
 def take_turn(pipeline: Pipeline, job_id: str) -> Turn:
     """Polls, collects, retries and submits for one job and its attempts, as far as it goes now.
+
+    The jobs whose answers it waits for take theirs too: nobody else may be there to do it.
 
     Raises:
         ProviderError: The listing, or a file, could not be had.
     """
     with pipeline.ledger.read() as db:
         root = jobs.get(db, jobs.get(db, job_id).root_job_id)
+        last = jobs.attempts(db, root.job_id)[-1]
+        others = [jobs.get(db, other).root_job_id for other in fingerprints.waited_for(db, last.job_id)]
     turn = Turn()
     poll(pipeline, root.provider)
-    for job in _attempts(pipeline, root.job_id):
-        turn.not_yet |= collect(pipeline, job).not_yet
-    retry(pipeline, root.job_id)
-    if pipeline.settings.enabled:
-        submitted = submit(pipeline, root.provider, _attempts(pipeline, root.job_id))
-        turn.not_yet |= submitted.not_yet
-        turn.stopped = submitted.stopped
+    for root_job_id in dict.fromkeys([*others, root.job_id]):
+        _take_turn(pipeline, root_job_id, root.provider, turn)
     return turn
+
+
+def _take_turn(pipeline: Pipeline, root_job_id: str, provider: str, turn: Turn) -> None:
+    for job in _attempts(pipeline, root_job_id):
+        turn.not_yet |= collect(pipeline, job).not_yet
+    retry(pipeline, root_job_id)
+    if pipeline.settings.enabled:
+        submitted = submit(pipeline, provider, _attempts(pipeline, root_job_id))
+        turn.not_yet |= submitted.not_yet
+        turn.stopped = turn.stopped or submitted.stopped
 
 
 def wait_for(
@@ -49,18 +83,36 @@ def wait_for(
 ) -> JobStatus:
     """Takes turns until the job and its attempts are done or held.
 
+    A provider that fails for a moment is asked again, `PATIENCE` turns long.
+
     Raises:
         PipelineError: No further turn would fare better: a refused key, a server that is not there.
+        Disabled: What is planned is not to be sent.
     """
+    failed = 0
     while True:
-        turn = take_turn(pipeline, job_id)
+        stopped = _turn_stopped_by(pipeline, job_id)
         now = status(pipeline, job_id)
         told(now)
         if now.final:
             return now
-        if turn.stopped is not None:
-            raise turn.stopped
+        if now.state == "planned":
+            pipeline.must_be_enabled()
+        failed = failed + 1 if stopped else 0
+        if stopped and (failed >= PATIENCE or not _passes(stopped)):
+            raise stopped
         time.sleep(poll_seconds)
+
+
+def _turn_stopped_by(pipeline: Pipeline, job_id: str) -> PipelineError | None:
+    try:
+        return take_turn(pipeline, job_id).stopped
+    except ProviderError as error:
+        return error
+
+
+def _passes(error: PipelineError) -> bool:
+    return isinstance(error, ProviderUnreachable) or (isinstance(error, ProviderRefused) and error.status == 429)
 
 
 def submit_job(pipeline: Pipeline, job_id: str) -> Submitted:

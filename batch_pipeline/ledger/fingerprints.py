@@ -31,10 +31,7 @@ def take(db: Connection, job_id: str, wanted: Mapping[str, str]) -> dict[str, Ho
     Returns:
         Those that were not free, with their holders; a holder may be this very job.
     """
-    held: dict[str, Holder] = {}
-    for chunk in _chunks(list(wanted)):
-        rows = db.execute(select(inflight).where(inflight.c.fingerprint.in_(chunk))).all()
-        held |= {row.fingerprint: Holder(row.job_id, row.custom_id) for row in rows}
+    held = holders(db, list(wanted))
     free = [
         {"fingerprint": fingerprint, "job_id": job_id, "custom_id": custom_id}
         for fingerprint, custom_id in wanted.items()
@@ -42,6 +39,15 @@ def take(db: Connection, job_id: str, wanted: Mapping[str, str]) -> dict[str, Ho
     ]
     if free:
         db.execute(insert(inflight), free)
+    return held
+
+
+def holders(db: Connection, fingerprints: Sequence[str]) -> dict[str, Holder]:
+    """Those of the fingerprints that are in flight, with who has them."""
+    held: dict[str, Holder] = {}
+    for chunk in _chunks(fingerprints):
+        rows = db.execute(select(inflight).where(inflight.c.fingerprint.in_(chunk))).all()
+        held |= {row.fingerprint: Holder(row.job_id, row.custom_id) for row in rows}
     return held
 
 
@@ -67,6 +73,12 @@ def still_waiting(db: Connection, job_id: str) -> bool:
     """Whether something that the job waits for is still in flight."""
     awaited = select(waits.c.fingerprint).join(inflight, inflight.c.fingerprint == waits.c.fingerprint)
     return db.execute(awaited.where(waits.c.job_id == job_id).limit(1)).first() is not None
+
+
+def waited_for(db: Connection, job_id: str) -> list[str]:
+    """The jobs that have in flight what this job waits for."""
+    awaited = select(inflight.c.job_id).join(waits, inflight.c.fingerprint == waits.c.fingerprint)
+    return list(db.scalars(awaited.where(waits.c.job_id == job_id).distinct().order_by(inflight.c.job_id)))
 
 
 def give_up(db: Connection, job_id: str, task: str, reasons: Mapping[str, tuple[str, str | None]]) -> None:

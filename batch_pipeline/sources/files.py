@@ -20,6 +20,7 @@ from batch_pipeline.sources.shape import (
     shape_issues,
     shape_problems,
     shaped_issues,
+    shaped_record_ids,
 )
 from batch_pipeline.warehouse.connection import Warehouse
 from batch_pipeline.warehouse.issues import Added, add_issues
@@ -32,7 +33,8 @@ if TYPE_CHECKING:
 class Loaded:
     """What came of a load: every row of every file is in exactly one of the counts, or among the problems.
 
-    `repos` has the issues per repository that were read, new or known; `files` counts the files that were opened.
+    `repos` has the issues per repository that were read, new or known, and `record_ids` names them; `files` counts the
+    files that were opened.
     """
 
     added: int = 0
@@ -40,6 +42,7 @@ class Loaded:
     pull_requests: int = 0
     files: int = 0
     repos: dict[str, int] = field(default_factory=dict[str, int])
+    record_ids: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = ()
 
 
@@ -75,6 +78,7 @@ def load_issues(
             pull_requests=pull_request_count(room),
             files=len(paths),
             repos=repo_counts(room),
+            record_ids=shaped_record_ids(room),
             problems=tuple(sorted([*unread, *shape_problems(room)], key=lambda problem: problem.file)),
         )
 

@@ -72,6 +72,11 @@ def repo_counts(connection: DuckDBPyConnection) -> dict[str, int]:
     return dict(connection.execute(_PER_REPO).fetchall())
 
 
+def shaped_record_ids(connection: DuckDBPyConnection) -> tuple[str, ...]:
+    """The good rows of `shaped`: their ids, each once, in the order of the files."""
+    return tuple(str(record_id) for (record_id,) in connection.execute(_RECORD_IDS).fetchall())
+
+
 def pull_request_count(connection: DuckDBPyConnection) -> int:
     """How many items are pull requests, and so left out."""
     row = connection.execute("SELECT count(*) FROM shaped WHERE pull_request").fetchone()
@@ -105,4 +110,12 @@ FROM shaped
 WHERE problem IS NULL AND NOT pull_request
 GROUP BY repo
 ORDER BY repo
+"""
+
+_RECORD_IDS = """
+SELECT record_id
+FROM shaped
+WHERE problem IS NULL AND NOT pull_request
+GROUP BY record_id
+ORDER BY min(ordinal)
 """

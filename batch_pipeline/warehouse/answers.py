@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from batch_pipeline.warehouse.names import quoted, text_literal
@@ -28,6 +31,51 @@ OWN_COLUMNS = {
 """Columns of every task's table, in order; those of the answer stand after `night`."""
 
 _LEADING = 3
+
+
+@dataclass(frozen=True)
+class StoredAnswer:
+    """One row of a task's table, to be handed out; `answer` has the answer's fields by name."""
+
+    record_id: str
+    repo: str | None
+    task: str
+    answer: dict[str, object]
+    provider: str
+    model: str
+    prompt_version: str
+    variant: str | None
+    job_id: str
+    reused_from: str | None
+    answered_at: datetime
+
+    def told(self) -> dict[str, object]:
+        """As JSON would have it."""
+        return dict(vars(self))
+
+
+def answers_of_jobs(
+    connection: DuckDBPyConnection, task: str, fields: Sequence[str], job_ids: Sequence[str]
+) -> Generator[StoredAnswer]:
+    """The newest answer of each record that these jobs answered, in the order of the records' ids."""
+    if type_of_column(connection, task, "record_id") is None:
+        return
+    answer = ", ".join(f"{quoted(name)}: {quoted(name)}" for name in fields)
+    rows = connection.execute(
+        f"""
+        SELECT record_id, repo, to_json({{{answer}}}), provider, model, prompt_version, variant, job_id, reused_from,
+            timezone('UTC', answered_at)  -- a TIMESTAMPTZ would need pytz on its way to Python
+        FROM {quoted(task)}
+        WHERE job_id IN (SELECT unnest($jobs))
+        QUALIFY row_number() OVER (PARTITION BY record_id ORDER BY answered_at DESC, job_id DESC) = 1
+        ORDER BY record_id
+        """,  # noqa: S608 - names are quoted
+        {"jobs": list(job_ids)},
+    )
+    while row := rows.fetchone():
+        record_id, repo, told, provider, model, version, variant, job_id, reused_from, at = row
+        made_by = (provider, model, version, variant, job_id, reused_from, at.replace(tzinfo=UTC))
+        yield StoredAnswer(record_id, repo, task, json.loads(told), *made_by)
 
 
 def type_of_column(connection: DuckDBPyConnection, table: str, column: str) -> str | None:

@@ -30,7 +30,14 @@ WAIT_SECONDS = 600.0
 """How long a foreign process's lock is waited for: a long collection ends well within it."""
 _RETRY_SECONDS = 0.05
 
-Mode = Literal["read", "write"]
+Mode = Literal["read", "write", "guarded"]
+
+_GUARDED = """
+    SET enable_external_access = false;
+    SET autoinstall_known_extensions = false;
+    SET autoload_known_extensions = false;
+    SET lock_configuration = true;
+"""
 
 
 class Warehouse:
@@ -55,6 +62,18 @@ class Warehouse:
         """
         self._prepare()
         with self._opened.use("read", self._open) as connection:
+            yield connection
+
+    @contextmanager
+    def guarded(self) -> Generator[DuckDBPyConnection]:
+        """A connection for SQL that somebody else wrote: it can't write, reach files, load extensions or be unlocked.
+
+        Raises:
+            WarehouseBusy: Another process wrote for longer than `wait_seconds`.
+        """
+        self._prepare()
+        with self._opened.use("guarded", self._open) as connection:
+            connection.execute(_GUARDED)
             yield connection
 
     @contextmanager
@@ -113,7 +132,7 @@ class Warehouse:
         deadline, told = time.monotonic() + self.wait_seconds, False
         while True:
             try:
-                return duckdb.connect(str(self.path), read_only=mode == "read")
+                return duckdb.connect(str(self.path), read_only=mode != "write")
             except duckdb.IOException as error:
                 holder = _holder(str(error))
                 if holder is None:

@@ -1,0 +1,121 @@
+"""A dry run: what an order would come to, without a job, a file, or anything taken that another job may want."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from batch_pipeline.batches import candidates
+from batch_pipeline.batches.candidates import Chunk
+from batch_pipeline.batches.money import Estimator
+from batch_pipeline.batches.pipeline import Pipeline
+from batch_pipeline.batches.plan import Order, Planner, job_of, snapshot_of
+from batch_pipeline.batches.prices import Price
+from batch_pipeline.batches.request_files import Limits, Request
+from batch_pipeline.batches.select import prepare
+from batch_pipeline.batches.tokens import TokenCounter
+from batch_pipeline.ledger import fingerprints
+from batch_pipeline.ledger.fingerprints import Holder
+from batch_pipeline.ledger.jobs import Job
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+
+@dataclass(frozen=True)
+class DryRun:
+    """What would be planned, as things are now. Of `local`, the prices are those of `PRICE_AS`, and none is paid."""
+
+    job: Job
+    """As it would be planned; it is not kept."""
+    batches: int
+    batch_usd: float
+    realtime_usd: float
+
+    @property
+    def saved_usd(self) -> float:
+        """What batch saves against realtime."""
+        return self.realtime_usd - self.batch_usd
+
+
+def dry_run(pipeline: Pipeline, order: Order) -> DryRun:
+    """Goes through the whole plan, and leaves nothing of it.
+
+    Raises:
+        InvalidTask: As `plan`.
+        InvalidSelection: As `plan`.
+        UnpricedModel: As `plan`.
+    """
+    snapshot = snapshot_of(pipeline, order)
+    tariff = pipeline.prices.tariff(snapshot.provider, snapshot.model)
+    counter = TokenCounter(tariff.paid.model)
+    limits = Limits(pipeline.settings.max_requests, pipeline.settings.max_file_bytes)
+    files = _Files(limits)
+
+    def estimator(price: Price) -> Estimator:
+        return Estimator(price, snapshot.max_output_tokens, exact=counter.exact)
+
+    paid, batch, realtime = (estimator(price) for price in (tariff.paid, tariff.batch, tariff.realtime))
+    job = job_of(order, snapshot)
+    with pipeline.warehouse.read() as connection:
+        prepared = prepare(connection, order.task, order.selection)
+        selected = prepared.count_selected(connection)
+        planner = _DryPlanner(pipeline, job, connection, limits, force=order.force)
+        for chunk in candidates.selected(connection.cursor(), order.task, snapshot, prepared, counter):
+            requests, _, _ = planner.decide(chunk)
+            files.add(requests)
+            for each in (paid, batch, realtime):
+                each.add([request.input_tokens for request in requests])
+    total = paid.result()
+    planned = replace(
+        planner.tally.on(job, selected),
+        requests=total.requests,
+        input_tokens=total.input_tokens,
+        estimate_usd=total.estimate_usd,
+        bound_usd=total.bound_usd,
+    )
+    return DryRun(planned, files.count, batch.result().estimate_usd, realtime.result().estimate_usd)
+
+
+class _DryPlanner(Planner):
+    """Decides as a plan does, and takes nothing."""
+
+    def __init__(
+        self, pipeline: Pipeline, job: Job, connection: DuckDBPyConnection, limits: Limits, *, force: bool
+    ) -> None:
+        super().__init__(pipeline, job, connection, limits, force=force)
+        self._would_hold: dict[str, Holder] = {}
+
+    def _take(self, chunk: Chunk) -> Mapping[str, Holder]:
+        with self._pipeline.ledger.read() as db:
+            held = fingerprints.holders(db, list(chunk.custom_ids)) | self._as_if_taken(chunk)
+        self._would_hold |= {
+            fp: Holder(self._job.job_id, id_) for fp, id_ in chunk.custom_ids.items() if fp not in held
+        }
+        return held
+
+    def _as_if_taken(self, chunk: Chunk) -> dict[str, Holder]:
+        return {fp: self._would_hold[fp] for fp in chunk.custom_ids if fp in self._would_hold}
+
+    def _settle(self, waiting: Iterable[str], not_sent: list[str]) -> None:
+        for fingerprint in not_sent:
+            self._would_hold.pop(fingerprint, None)
+
+
+@dataclass
+class _Files:
+    """Counts the files that requests would be split into."""
+
+    limits: Limits
+    count: int = 0
+    _requests: int = field(default=0, init=False)
+    _bytes: int = field(default=0, init=False)
+
+    def add(self, requests: Iterable[Request]) -> None:
+        for request in requests:
+            size = len(request.line)
+            full = self._requests == self.limits.max_requests or self._bytes + size > self.limits.max_bytes
+            if full or not self.count:
+                self.count, self._requests, self._bytes = self.count + 1, 0, 0
+            self._requests, self._bytes = self._requests + 1, self._bytes + size
