@@ -40,12 +40,12 @@ class Chat:
         return sum(len(text) for _, text in self.messages)
 
     def cut_to(self, length: int) -> Chat:
-        """The chat with the middle of its longest text left out, so that it has about `length` characters."""
+        """The chat with the middle of its longest text left out, so that it has `length` characters."""
         if self.length <= length:
             return self
         longest = max(range(len(self.messages)), key=lambda at: len(self.messages[at][1]))
         role, text = self.messages[longest]
-        half = max(0, len(text) - (self.length - length)) // 2
+        half = max(0, len(text) - len(GAP) - (self.length - length)) // 2
         shorter = (role, text[:half] + GAP + text[len(text) - half :])
         return replace(self, messages=(*self.messages[:longest], shorter, *self.messages[longest + 1 :]))
 
@@ -109,5 +109,5 @@ def _text(content: object) -> str:
 
 
 def _clean(text: str) -> str:
-    """Without what llama.cpp does not take: half characters, which JSON allows, and zero bytes."""
-    return text.encode(errors="replace").decode().replace("\0", " ")
+    """Without zero bytes, which would be the end of the text in C."""
+    return text.replace("\0", " ")
