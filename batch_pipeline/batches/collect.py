@@ -108,6 +108,8 @@ def _store(pipeline: Pipeline, job: Job, batch: Batch, files: Files) -> Stored |
 
 def _absent(batch: Batch, files: Files) -> tuple[str, str]:
     """The outcome of a request that is in no row."""
+    if batch.remote_status == "cancelled" and batch.submitted_at is None:
+        return "cancelled", "never sent: its job was cancelled"
     if files.lost:
         return "lost", "the provider no longer has the file that its row was in"
     if files.failed:
@@ -159,7 +161,7 @@ def _hand_over(pipeline: Pipeline, job: Job) -> None:
         outcomes: dict[str, int] = {}
     else:
         with pipeline.ledger.read() as db:
-            if fingerprints.still_waiting(db, job.job_id):
+            if jobs.get(db, job.job_id).cancel_asked_at is None and fingerprints.still_waiting(db, job.job_id):
                 return
         written = written_as(pipeline, job, f"{job.job_id}-shared", -1, time.time())
         with pipeline.warehouse.write() as connection:

@@ -190,9 +190,9 @@ class Settlement:
         """The tokens of all rows; those of reasoning are not summed."""
         return self._usage
 
-    def add(self, usage: Usage, cache_write_tokens: int = 0) -> float:
+    def add(self, usage: Usage) -> float:
         """Takes one row; its cost in USD."""
-        columns = [usage.input_tokens], [usage.cached_tokens], [usage.output_tokens], [cache_write_tokens]
+        columns = [usage.input_tokens], [usage.cached_tokens], [usage.output_tokens], [usage.cache_write_tokens]
         return self.add_columns(*columns)[0]
 
     def add_columns(

@@ -71,8 +71,10 @@ class Pipeline:
             )
 
     def close(self) -> None:
-        """Gives the ledger's connections back."""
+        """Gives all connections back."""
         self.ledger.close()
+        while self._providers:
+            self._providers.popitem()[1].close()
 
     @property
     def data_dir(self) -> Path:

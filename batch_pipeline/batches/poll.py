@@ -12,7 +12,7 @@ from batch_pipeline.batches.settle import record_void
 from batch_pipeline.ledger import batches, events, jobs, sends
 from batch_pipeline.ledger.batches import Batch
 from batch_pipeline.providers import Provider
-from batch_pipeline.wire.batch import BatchObject
+from batch_pipeline.wire.batch import BatchError, BatchObject
 
 LISTING_MARGIN = 3600.0
 """How much further back than the oldest batch the listing is read: clocks differ."""
@@ -111,7 +111,7 @@ def _ended_at(remote: BatchObject) -> float:
 def _sent_anew(pipeline: Pipeline, batch: Batch, remote: BatchObject) -> bool:
     """A batch that failed for a cause that passes goes again by itself, and burns no attempt."""
     errors = remote.errors.data if remote.errors else []
-    passing = next((error for error in errors if error.code in PASSING or error.param == "file_id"), None)
+    passing = next((error for error in errors if error.line is None and _passes(error)), None)
     if passing is None:
         return False
     with pipeline.ledger.begin() as db:
@@ -124,6 +124,10 @@ def _sent_anew(pipeline: Pipeline, batch: Batch, remote: BatchObject) -> bool:
         batches.write(db, batch, wait_reason=passing.message, wait_until=again, remote_status=None, submitted_at=None)
     record_void(pipeline, batch, send)
     return True
+
+
+def _passes(error: BatchError) -> bool:
+    return error.code in PASSING or error.param == "file_id"
 
 
 def _record_gone(pipeline: Pipeline, batch: Batch, remote_id: str, turn: Polled) -> None:

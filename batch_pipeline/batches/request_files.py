@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 from batch_pipeline.batches.files import JobFolder, half, put_in_place
@@ -92,8 +93,10 @@ class RequestFiles:
         self._waiting = self._stack.enter_context(self._half(self._folder.waiting).open("wb"))
         return self
 
-    def __exit__(self, *_exc: object) -> None:
-        self._stack.close()
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> bool | None:
+        return self._stack.__exit__(kind, error, at)
 
     def add(self, requests: Sequence[Request], records: Sequence[RecordRow], waiting: Sequence[bytes]) -> None:
         """Takes more requests to send, more records, and the lines of requests that are waited for."""

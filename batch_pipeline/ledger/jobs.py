@@ -176,10 +176,7 @@ def reopen(db: Connection, root_job_id: str) -> None:
     db.execute(update(jobs).where(jobs.c.root_job_id == root_job_id).values(closed_at=None))
 
 
-def ask_cancel(db: Connection, root_job_id: str) -> None:
-    """Flags the job and its attempts; whoever comes by acts on it."""
-    db.execute(
-        update(jobs)
-        .where(jobs.c.root_job_id == root_job_id, jobs.c.closed_at.is_(None), jobs.c.cancel_asked_at.is_(None))
-        .values(cancel_asked_at=time.time())
-    )
+def ask_cancel(db: Connection, root_job_id: str) -> bool:
+    """Flags the job and its attempts; False if that was done, or nothing is left to cancel."""
+    still_open = (jobs.c.root_job_id == root_job_id) & jobs.c.closed_at.is_(None) & jobs.c.cancel_asked_at.is_(None)
+    return bool(db.execute(update(jobs).where(still_open).values(cancel_asked_at=time.time())).rowcount)

@@ -118,3 +118,7 @@ class Provider(Protocol):
     def delete_file(self, file_id: str) -> Fenced | NotFenced:
         """Deletes a file; one that is gone counts as deleted."""
         ...
+
+    def close(self) -> None:
+        """Gives its connections back."""
+        ...

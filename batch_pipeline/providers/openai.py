@@ -189,6 +189,12 @@ class OpenAIProvider:
         except (openai.OpenAIError, ValidationError, ValueError, AttributeError) as error:
             return NotFenced(str(error))
 
+    def close(self) -> None:
+        """Closes its connections."""
+        for client in ("_client", "_once"):
+            if client in vars(self):
+                vars(self).pop(client).close()
+
     @cached_property
     def _client(self) -> OpenAI:
         from openai import OpenAI

@@ -16,9 +16,9 @@ class Usage:
 
     input_tokens: int = 0
     cached_tokens: int = 0
-    cache_write_tokens: int = 0
     output_tokens: int = 0
     reasoning_tokens: int = 0
+    cache_write_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)

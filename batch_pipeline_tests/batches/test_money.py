@@ -141,7 +141,7 @@ def test_rows_are_settled_each_by_its_own_tier() -> None:
     settlement = Settlement(TARIFF)
     assert settlement.add(Usage(1_000, 200, 100)) == pytest.approx(800 * 0.05e-6 + 200 * 0.005e-6 + 100 * 0.25e-6)
     assert settlement.add(Usage(300_000, 0, 0)) == pytest.approx(300_000 * 0.1e-6)
-    assert settlement.add(Usage(2_000, 0, 0), cache_write_tokens=2_000) == pytest.approx(2_000 * 0.0625e-6)
+    assert settlement.add(Usage(2_000, cache_write_tokens=2_000)) == pytest.approx(2_000 * 0.0625e-6)
     assert settlement.cost_usd == pytest.approx(0.000066 + 0.03 + 0.000125)
     assert settlement.usage == Usage(303_000, 200, 100)
 

@@ -1,0 +1,57 @@
+"""What many tests need: a local server, and a pipeline of one's own that talks to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from pathlib import Path
+
+import pytest
+
+from batch_pipeline.batches.pipeline import Pipeline
+from batch_pipeline.local_server import LocalServerOptions, RunningServer, start
+from batch_pipeline.settings import Settings
+from batch_pipeline_tests.books import Books
+
+
+@pytest.fixture(autouse=True)
+def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test sees the settings of whoever runs it."""
+    import os
+
+    for name in list(os.environ):
+        if name.startswith(("BATCH_PIPELINE_", "OPENAI_", "ANTHROPIC_", "GITHUB_", "DAGSTER_")):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Generator[RunningServer]:
+    """A server with the simulated engine, on a free port."""
+    with start(LocalServerOptions(port=0, state_dir=tmp_path / "server")) as running:
+        yield running
+
+
+@pytest.fixture
+def books(server: RunningServer) -> Books:
+    """The server's own account of what it was asked to do, and the faults that can be ordered from it."""
+    return Books(server)
+
+
+@pytest.fixture
+def make_pipeline(tmp_path: Path, server: RunningServer) -> Generator[Callable[..., Pipeline]]:
+    """Makes a pipeline at the server, with settings of one's own."""
+    made: list[Pipeline] = []
+
+    def make(**settings: object) -> Pipeline:
+        values = {"local_url": server.url, "data_dir": tmp_path / "data", "create_wait_seconds": 0.0, **settings}
+        made.append(Pipeline(Settings.model_validate(values)))
+        return made[-1]
+
+    yield make
+    for pipeline in made:
+        pipeline.close()
+
+
+@pytest.fixture
+def pipeline(make_pipeline: Callable[..., Pipeline]) -> Pipeline:
+    """A pipeline with nothing in it."""
+    return make_pipeline()
