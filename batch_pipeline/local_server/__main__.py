@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
-from batch_pipeline.errors import PipelineError
+from batch_pipeline.errors import PipelineError, UsageError
 from batch_pipeline.local_server.options import EngineName, LocalServerOptions, default_state_dir
 from batch_pipeline.local_server.server import RunningServer, run
 
@@ -54,12 +54,19 @@ def _options(given: argparse.Namespace) -> LocalServerOptions:
         state_dir=given.state_dir or default_state_dir(),
         model_path=given.model_path,
         upstream_url=given.upstream_url,
-        upstream_key=given.upstream_key_file.read_text().strip() if given.upstream_key_file else None,
+        upstream_key=_key(given.upstream_key_file),
         threads=given.threads,
         seconds=given.seconds,
         faults=given.faults,
         concurrency=given.concurrency,
     )
+
+
+def _key(path: Path | None) -> str | None:
+    try:
+        return path.read_text().strip() if path else None
+    except OSError as error:
+        raise UsageError(f"The key file {path} can't be read: {error.strerror}.") from error
 
 
 if __name__ == "__main__":

@@ -61,9 +61,11 @@ class Batches:
         running = self._running.get(batch_id)
         return running[0].record if running else None
 
-    def cancel(self, batch_id: str) -> None:
-        """Asks a running batch to come to its end."""
-        self._running[batch_id][0].cancel()
+    def cancel(self, record: BatchRecord) -> None:
+        """Asks a batch that has not ended to come to its end, one whose task has failed too."""
+        if record.id not in self._running:
+            self.begin(record)
+        self._running[record.id][0].cancel()
 
     async def close(self, patience: float) -> None:
         """Stops all where they are; what is being answered may still come in for so many seconds."""

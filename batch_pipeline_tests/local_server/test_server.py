@@ -156,6 +156,7 @@ def test_a_port_that_is_taken_is_named(tmp_path: Path, capsys: pytest.CaptureFix
         (["--engine", "upstream"], "`--upstream-url"),
         (["--threads", "0"], "count from 1"),
         (["--faults", "/none.json"], "can't be read"),
+        (["--upstream-key-file", "/none"], "can't be read"),
         (["--engine", "smollm2", "--model-path", "/none.gguf"], ""),
     ],
 )

@@ -100,7 +100,7 @@ class BatchRoutes:
         if status in ("completed", "failed", "expired"):  # what an expired one answers is not recorded
             raise ApiError(409, f"Cannot cancel a batch with status '{status}'.")
         if status not in ("cancelling", "cancelled"):
-            self._batches.cancel(record.id)
+            self._batches.cancel(record)
         return self._shown(record)
 
     def _asked(self, request: Request) -> BatchRecord:
