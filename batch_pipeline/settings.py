@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date, tzinfo
 from pathlib import Path
 from typing import Annotated, Literal
@@ -40,6 +41,8 @@ class Settings(BaseSettings):
 
     openai_api_key: SecretStr | None = Field(default=None, validation_alias=_bare("OPENAI_API_KEY"))
     openai_base_url: str = Field(default="https://api.openai.com/v1", validation_alias=_bare("OPENAI_BASE_URL"))
+    openai_org_id: str | None = Field(default=None, validation_alias=_bare("OPENAI_ORG_ID"))
+    openai_project_id: str | None = Field(default=None, validation_alias=_bare("OPENAI_PROJECT_ID"))
     anthropic_api_key: SecretStr | None = Field(default=None, validation_alias=_bare("ANTHROPIC_API_KEY"))
     anthropic_base_url: str = Field(default="https://api.anthropic.com", validation_alias=_bare("ANTHROPIC_BASE_URL"))
     github_token: SecretStr | None = Field(default=None, validation_alias=_bare("GITHUB_TOKEN"))
@@ -53,9 +56,9 @@ class Settings(BaseSettings):
     """The model where a task names none; the provider's default otherwise."""
     local_url: str = "http://127.0.0.1:8765/v1"
     data_dir: Path = Field(default_factory=lambda: project_root() / "data" / "var")
-    ledger_url: str | None = None
-    """An SQLAlchemy URL; `sqlite:///<data_dir>/ledger.db` otherwise."""
-    warehouse_url: str | None = None
+    ledger_url: str | None = Field(default=None, repr=False)
+    """An SQLAlchemy URL, which may hold a password; `sqlite:///<data_dir>/ledger.db` otherwise."""
+    warehouse_url: str | None = Field(default=None, repr=False)
     """A DuckDB file; `<data_dir>/warehouse.duckdb` otherwise."""
     repos: Annotated[tuple[str, ...], NoDecode] = ()
     """`owner/name`, separated by commas: what the nightly schedule pulls."""
@@ -82,7 +85,8 @@ class Settings(BaseSettings):
     """What `local` would have cost: the model that its prices are shown for."""
     enqueued_tokens: int | None = Field(default=None, ge=1)
     delete_remote_files: bool = False
-    notice_url: str | None = None
+    notice_url: str | None = Field(default=None, repr=False)
+    """Whoever knows it can write there."""
     log_format: Literal["text", "json"] = "text"
     api_token: SecretStr | None = None
 
@@ -96,9 +100,34 @@ class Settings(BaseSettings):
     def _known_timezone(cls, value: str) -> str:
         try:
             ZoneInfo(value)
-        except (ZoneInfoNotFoundError, ValueError) as error:
+        except (ZoneInfoNotFoundError, ValueError, OSError) as error:  # OSError: `Europe` is a folder of the database
             raise ValueError(f"`{value}` is no time zone of the IANA database, such as Europe/Berlin") from error
         return value
+
+    @field_validator("openai_base_url", "anthropic_base_url", "github_api_url", "local_url", "notice_url")
+    @classmethod
+    def _http(cls, value: str | None) -> str | None:
+        if value is not None and not re.match(r"https?://[^/]", value):
+            raise ValueError("it must begin with http:// or https://, and name a server")
+        return value and value.rstrip("/")  # with a slash or without, it is one server: accounts are told apart by it
+
+    @field_validator("ledger_url")
+    @classmethod
+    def _database(cls, value: str | None) -> str | None:
+        if value is not None and not re.match(r"\w+(\+\w+)?://", value):
+            raise ValueError("it must be an SQLAlchemy URL, such as postgresql+psycopg://user@host/name")
+        return value
+
+    @field_validator("openai_api_key", "anthropic_api_key", "github_token", "api_token")
+    @classmethod
+    def _one_word(cls, value: SecretStr | None) -> SecretStr | None:
+        """A header holds no other, and the error of one that does would show the key."""
+        if value is None:
+            return None
+        key = value.get_secret_value().strip()
+        if not re.fullmatch(r"[!-~]+", key):
+            raise ValueError("it must be one word of ASCII characters")
+        return SecretStr(key)
 
     @field_validator("data_dir", "prices_file", "dagster_home")
     @classmethod
