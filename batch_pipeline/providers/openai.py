@@ -31,6 +31,8 @@ REFUSALS = frozenset({400, 401, 403, 404, 413, 422, 429})
 """Statuses that, in the provider's own envelope, say that nothing was created."""
 CREATE_SECONDS = 60.0
 PAGE = 100
+SHORTEST_KEY = 8
+"""A shorter text is no key, only what is set for a server that wants none."""
 DATE_SECONDS = 1.0
 """What a `Date` header leaves out: it counts whole seconds, and a fence must not seem older than it is."""
 KEPT_SECONDS = 30 * 24 * 3600
@@ -46,17 +48,29 @@ class OpenAIProvider:
         api_key: The key; never logged.
         wait_seconds: WAIT; see `Provider`.
         recheck_seconds: See `Provider`.
+        organization: Of the key, where it has several.
+        project: The same. Each sees its own batches and files only, so it is part of the account.
     """
 
     def __init__(
-        self, name: ProviderName, base_url: str, api_key: str, wait_seconds: float, recheck_seconds: float
+        self,
+        name: ProviderName,
+        base_url: str,
+        api_key: str,
+        wait_seconds: float,
+        recheck_seconds: float,
+        organization: str | None = None,
+        project: str | None = None,
     ) -> None:
         self.name: ProviderName = name
         self.base_url = base_url
         self.wait_seconds = wait_seconds
         self.recheck_seconds = recheck_seconds
         self._api_key = api_key
-        self.account = hashlib.sha256(f"{base_url}\n{api_key}".encode()).hexdigest()[:16]
+        self._organization = organization or ""
+        self._project = project or ""
+        who = f"{base_url}\n{self._organization}\n{self._project}\n{api_key}"
+        self.account = hashlib.sha256(who.encode()).hexdigest()[:16]
 
     @classmethod
     def openai(cls, settings: Settings) -> OpenAIProvider:
@@ -78,6 +92,8 @@ class OpenAIProvider:
             key,
             600.0 if wait is None else wait,
             3600.0 if recheck is None else recheck,
+            settings.openai_org_id,
+            settings.openai_project_id,
         )
 
     @classmethod
@@ -117,7 +133,7 @@ class OpenAIProvider:
             )
             return Created(_batch(made))
         except openai.APIStatusError as error:
-            return _refused(error)
+            return self._refused(error)
         except openai.APIConnectionError as error:
             if isinstance(error.__cause__, (httpx2.ConnectError, httpx2.ConnectTimeout)):
                 return Refused(self._unreachable(error.__cause__))
@@ -126,16 +142,23 @@ class OpenAIProvider:
             return Unknown(f"a reply that is no batch: {type(error).__name__}")
 
     def list(self, since: float) -> Listing:
-        """Pages back until a batch is older than `since`; the listing is newest first."""
+        """Pages back until a batch is older than `since`; the listing is newest first.
+
+        It is not whole where a server gives it in another order, or the same page again, or more that is nothing.
+        """
         begun: float | None = None
-        found: list[BatchObject] = []
+        found: dict[str, BatchObject] = {}
         after: str | None = None
         while True:
             page, date = self._page(after)
             begun = date if begun is None else begun
-            found += page.batches
-            if not page.has_more or not page.batches or page.batches[-1].created_at < since:
-                return Listing(begun, tuple(batch for batch in found if batch.created_at >= since))
+            new = {batch.id: batch for batch in page.batches if batch.id not in found}
+            found |= new
+            ended = not page.has_more or (bool(new) and page.batches[-1].created_at < since)
+            if ended or not new:
+                times = [batch.created_at for batch in found.values()]
+                whole = ended and times == sorted(times, reverse=True)
+                return Listing(begun, tuple(b for b in found.values() if b.created_at >= since), whole)
             after = page.batches[-1].id
 
     def get(self, remote_id: str) -> BatchObject | None:
@@ -159,18 +182,18 @@ class OpenAIProvider:
     def download(self, file_id: str, into: Path) -> int | None:
         """Streams the content to disk in pieces of 1 MiB."""
 
-        def call() -> int | None:
+        def content() -> None:
             with self._client.files.with_streaming_response.content(file_id) as reply, into.open("wb") as file:
                 for piece in reply.iter_bytes(1024 * 1024):
                     file.write(piece)
-            return self._client.files.retrieve(file_id).bytes
 
         try:
-            return self._asked(call)
+            self._asked(content)
         except ProviderRefused as error:
             if error.status == 404:
                 raise FileNotFoundError(f"{self.name} no longer has file {file_id}") from None
             raise
+        return self._asked(lambda: self._client.files.retrieve(file_id).bytes)
 
     def delete_file(self, file_id: str) -> Fenced | NotFenced:
         """Deletes it; 404 in the provider's envelope says that it is gone."""
@@ -185,7 +208,7 @@ class OpenAIProvider:
             told = _envelope(error)
             if error.status_code == 404 and told is not None and file_id in told.error.message:
                 return Fenced(_date(error.response.headers) + DATE_SECONDS)
-            return NotFenced(_said(error), supported=error.status_code not in (404, 405, 501))
+            return NotFenced(self._said(error), supported=error.status_code not in (404, 405, 501))
         except (openai.OpenAIError, ValidationError, ValueError, AttributeError) as error:
             return NotFenced(str(error))
 
@@ -199,7 +222,14 @@ class OpenAIProvider:
     def _client(self) -> OpenAI:
         from openai import OpenAI
 
-        return OpenAI(api_key=self._api_key, base_url=self.base_url, max_retries=2, timeout=600.0)
+        return OpenAI(
+            api_key=self._api_key,
+            organization=self._organization or None,
+            project=self._project or None,
+            base_url=self.base_url,
+            max_retries=2,
+            timeout=600.0,
+        )
 
     @cached_property
     def _once(self) -> OpenAI:
@@ -250,7 +280,7 @@ class OpenAIProvider:
         told, status = _envelope(error), error.status_code
         if status >= 500 or told is None:
             return ProviderUnreachable(
-                f"{self.base_url} answered {status} ({_said(error)}). "
+                f"{self.base_url} answered {status} ({self._said(error)}). "
                 "Nothing is lost: what was sent is known, and this can be run again."
             )
         way_out = {
@@ -258,8 +288,22 @@ class OpenAIProvider:
             403: " This key may not do that: check its project and permissions.",
             429: " It will be tried again; nothing is lost.",
         }.get(status, "")
-        message = f"{self.base_url} refused ({status}): {told.error.message.rstrip('.')}.{way_out}"
+        message = f"{self.base_url} refused ({status}): {self._said(error).rstrip('.')}.{way_out}"
         return ProviderRefused(message, status, told.error.code)
+
+    def _refused(self, error: APIStatusError) -> Refused | Unknown:
+        told = _envelope(error)
+        if told is None or error.status_code not in REFUSALS:
+            return Unknown(f"answered {error.status_code}")
+        return Refused(self._said(error), error.status_code, told.error.code)
+
+    def _said(self, error: APIStatusError) -> str:
+        """The provider's own sentence, without the key that some put into it."""
+        told = _envelope(error)
+        if told is None:
+            return "not in the provider's form"
+        shown = len(self._api_key) < SHORTEST_KEY
+        return told.error.message if shown else told.error.message.replace(self._api_key, "(the key)")
 
 
 class _Page:
@@ -272,24 +316,12 @@ def _batch(reply: Any) -> BatchObject:  # noqa: ANN401 - the client's models are
     return BatchObject.model_validate(reply.model_dump(mode="json", warnings=False))
 
 
-def _refused(error: APIStatusError) -> Refused | Unknown:
-    told = _envelope(error)
-    if told is None or error.status_code not in REFUSALS:
-        return Unknown(f"answered {error.status_code}")
-    return Refused(told.error.message, error.status_code, told.error.code)
-
-
 def _envelope(error: APIStatusError) -> ErrorEnvelope | None:
     """The provider's own words; None where somebody else (a proxy, a gateway) answered."""
     try:
         return ErrorEnvelope.model_validate_json(error.response.content)
     except ValidationError:
         return None
-
-
-def _said(error: APIStatusError) -> str:
-    told = _envelope(error)
-    return told.error.message if told else "not in the provider's form"
 
 
 def _date(headers: Mapping[str, str]) -> float:
