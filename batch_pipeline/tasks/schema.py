@@ -1,13 +1,15 @@
 """An answer's pydantic model as a strict JSON schema, and as columns.
 
 Strict schemas hold every answer to their shape at the provider (OpenAI, guide "Structured outputs": every property
-required, no additional ones, `anyOf` but neither `allOf` nor `oneOf`, the keywords of `_KEYWORDS`). What they can't
-say is refused here, at import, rather than by the provider, an hour later, line by line.
+required, no additional ones, `anyOf` but neither `allOf` nor `oneOf`, the keywords of `_KEYWORDS`, nothing beside a
+`$ref`, patterns without lookaround). What they can't say is refused here, at import, rather than by the provider, an
+hour later, line by line.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from typing import cast
 
 from pydantic import BaseModel
@@ -35,22 +37,23 @@ def strict_schema(model: type[BaseModel]) -> Schema:
     """
     _refuse_validators(model)
     schema = model.model_json_schema()
-    if schema.get("type") != "object" and "$ref" not in schema:
+    definitions = cast("dict[str, Schema]", schema.get("$defs", {}))
+    schema = {**_resolve(schema, definitions), **schema}  # a model within itself is a `$ref` at the top too
+    schema.pop("$ref", None)
+    if schema.get("type") != "object":
         raise InvalidTask(f"`{model.__name__}` is no object with named fields: wrap it in a model of one field.")
-    return _strict(schema, model.__name__)
+    return _strict(schema, model.__name__, definitions)
 
 
 def columns(schema: Schema) -> dict[str, str]:
     """The answer's columns: name to DuckDB type, in the model's order."""
     definitions = cast("dict[str, Schema]", schema.get("$defs", {}))
-    top = _resolve(schema, definitions)
-    properties = cast("dict[str, Schema]", top.get("properties", {}))
+    properties = cast("dict[str, Schema]", schema["properties"])
     return {name: _column_type(part, definitions, ()) for name, part in properties.items()}
 
 
 def _refuse_validators(model: type[BaseModel]) -> None:
-    decorators = model.__pydantic_decorators__
-    own = [*decorators.field_validators, *decorators.model_validators, *decorators.root_validators]
+    own = dict.fromkeys(_validators_in(model.__pydantic_core_schema__))
     if own:
         raise InvalidTask(
             f"`{model.__name__}` has validators of its own (`{'`, `'.join(own)}`). A strict JSON schema can't express "
@@ -59,8 +62,25 @@ def _refuse_validators(model: type[BaseModel]) -> None:
         )
 
 
-def _strict(part: Schema, where: str) -> Schema:
-    kept = {name: value for name, value in part.items() if name not in _DROPPED}
+def _validators_in(core: object) -> Iterator[str]:
+    """Names of the functions that check a value, at any depth; pydantic's own ones are part of its types."""
+    if isinstance(core, list | tuple):
+        for part in cast("list[object]", core):
+            yield from _validators_in(part)
+    if not isinstance(core, dict):
+        return
+    parts = cast(Schema, core)
+    if str(parts.get("type")).startswith("function-"):
+        function = cast("Callable[..., object]", cast(Schema, parts["function"])["function"])
+        if not str(getattr(function, "__module__", "")).startswith("pydantic."):
+            yield getattr(function, "__name__", type(function).__name__)
+    for name, part in parts.items():
+        if name not in ("metadata", "serialization"):
+            yield from _validators_in(part)
+
+
+def _strict(part: Schema, where: str, definitions: Mapping[str, Schema]) -> Schema:
+    kept = _alone({name: value for name, value in part.items() if name not in _DROPPED}, definitions)
     if "oneOf" in kept:  # pydantic's form of a discriminated union; at least one of disjoint kinds is just one
         kept["anyOf"] = kept.pop("oneOf")
     unknown = set(kept) - _KEYWORDS
@@ -70,14 +90,54 @@ def _strict(part: Schema, where: str) -> Schema:
     for name in ("properties", "$defs"):
         if name in kept:
             parts = cast("dict[str, Schema]", kept[name])
-            kept[name] = {key: _strict(value, f"{where}.{key}") for key, value in parts.items()}
+            kept[name] = {key: _strict(value, f"{where}.{key}", definitions) for key, value in parts.items()}
     if "anyOf" in kept:
-        kept["anyOf"] = [_strict(choice, where) for choice in cast("list[Schema]", kept["anyOf"])]
+        kept["anyOf"] = [_strict(choice, where, definitions) for choice in cast("list[Schema]", kept["anyOf"])]
     if "items" in kept:
-        kept["items"] = _strict(cast(Schema, kept["items"]), f"{where}[]")
+        kept["items"] = _strict(cast(Schema, kept["items"]), f"{where}[]", definitions)
     if kept.get("type") == "object":
-        kept |= {"additionalProperties": False, "required": list(cast("dict[str, object]", kept["properties"]))}
+        names = list(cast("dict[str, object]", kept["properties"]))
+        _refuse_names(names, where)
+        kept |= {"additionalProperties": False, "required": names}
     return kept
+
+
+def _alone(part: Schema, definitions: Mapping[str, Schema]) -> Schema:
+    """A `$ref` with nothing beside it: OpenAI refuses a description there, so what it refers to is put in its place.
+
+    A model within itself would never end so; there the reference stays, and the description goes.
+    """
+    reference = part.get("$ref")
+    if reference is None or len(part) == 1:
+        return part
+    if reference in _references(_resolve(part, definitions), definitions, set()):
+        return {"$ref": reference}
+    put = {**_resolve(part, definitions), **part}
+    return {name: value for name, value in put.items() if name != "$ref" and name not in _DROPPED}
+
+
+def _references(part: object, definitions: Mapping[str, Schema], seen: set[str]) -> set[str]:
+    """Every `$ref` that is met in `part`, or on the way from there."""
+    if isinstance(part, dict):
+        parts = cast(Schema, part)
+        reference = parts.get("$ref")
+        if isinstance(reference, str) and reference not in seen:
+            seen.add(reference)
+            _references(_resolve(parts, definitions), definitions, seen)
+        for value in parts.values():
+            _references(value, definitions, seen)
+    if isinstance(part, list):
+        for value in cast("list[object]", part):
+            _references(value, definitions, seen)
+    return seen
+
+
+def _refuse_names(names: list[str], where: str) -> None:
+    if odd := [name for name in names if '"' in name]:
+        raise InvalidTask(f"`{where}` has a field `{odd[0]}`: a column's name has no quotation marks.")
+    lower = [name.lower() for name in names]
+    if twice := [name for name in names if lower.count(name.lower()) > 1]:
+        raise InvalidTask(f"`{where}` has fields `{'` and `'.join(twice)}`, which are one name for a table.")
 
 
 def _refuse_loose(part: Schema, where: str) -> None:
@@ -89,6 +149,8 @@ def _refuse_loose(part: Schema, where: str) -> None:
         raise InvalidTask(f"`{where}` is a list of anything: give its items a type.")
     if (form := part.get("format")) is not None and form not in _KNOWN_FORMATS:
         raise InvalidTask(f"`{where}` has the format `{form}`, which a strict JSON schema does not know.")
+    if re.search(r"\(\?<?[=!]", str(part.get("pattern", ""))):
+        raise InvalidTask(f"`{where}` has a pattern that looks ahead or behind, which a strict JSON schema can't.")
 
 
 def _resolve(part: Schema, definitions: Mapping[str, Schema]) -> Schema:
@@ -106,8 +168,9 @@ def _column_type(part: Schema, definitions: Mapping[str, Schema], inside: tuple[
         kinds = {_column_type(c, definitions, inside) for c in cast("list[Schema]", part["anyOf"]) if c != _NULL}
         return kinds.pop() if len(kinds) == 1 else "JSON"
     if "enum" in part or "const" in part:
-        values = cast("list[object]", part.get("enum", [part.get("const")]))
-        return "VARCHAR" if all(isinstance(value, str) for value in values) else _column_of(part.get("type"))
+        values = [value for value in cast("list[object]", part.get("enum", [part.get("const")])) if value is not None]
+        texts = values and all(isinstance(value, str) for value in values)
+        return "VARCHAR" if texts else _column_of(part.get("type"))
     if part.get("type") == "array":
         return f"{_column_type(cast(Schema, part['items']), definitions, inside)}[]"
     if part.get("type") == "object":
