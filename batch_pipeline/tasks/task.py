@@ -9,7 +9,7 @@ import re
 import string
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import BaseModel
 
@@ -43,6 +43,14 @@ PROJECT_TABLES = frozenset(
     }
 )
 """Names that no task may have: its table would take the place of one of ours."""
+
+_OURS_IN_BODY = frozenset(
+    {
+        *("model", "messages", "input", "instructions", "response_format", "text", "stream", "n"),
+        *("max_tokens", "max_completion_tokens", "max_output_tokens"),
+    }
+)
+"""Fields of a request's body that are made of the task, counted and priced; `parameters` may not change them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +87,7 @@ class BatchTask:
     model: str | None = None
     """The model; the setting, then the provider's default, where it is None."""
     parameters: Mapping[str, object] = field(default_factory=dict[str, object])
-    """Further fields of the request's body, such as `temperature`."""
+    """Further fields of the request's body, such as `temperature`; as JSON would have them."""
     max_output_tokens: int = 500
     """The answer's longest length in tokens; it bounds what a request may cost."""
     partitions: Partitions | None = "repo_night"
@@ -170,16 +178,25 @@ def _check(task: BatchTask) -> None:
         raise InvalidTask(f"`{task.name}` is the name of one of the project's own tables; give the task another.")
     if task.endpoint not in ENDPOINTS:
         raise InvalidTask(f"Task `{task.name}`: endpoint `{task.endpoint}` is not one of {', '.join(ENDPOINTS)}.")
+    if task.provider is not None and task.provider not in get_args(ProviderName):
+        known = ", ".join(get_args(ProviderName))
+        raise InvalidTask(f"Task `{task.name}`: provider `{task.provider}` is not one of {known}.")
+    if task.partitions is not None and task.partitions not in get_args(Partitions):
+        known = ", ".join(get_args(Partitions))
+        raise InvalidTask(f"Task `{task.name}`: partitions `{task.partitions}` is not one of {known}, nor None.")
+    if taken := sorted(task.parameters.keys() & _OURS_IN_BODY):
+        raise InvalidTask(f"Task `{task.name}`: `{taken[0]}` can't be among its parameters; the task itself sets it.")
     if task.max_output_tokens < 1:
         raise InvalidTask(f"Task `{task.name}`: max_output_tokens must be at least 1.")
     if not 0 <= task.min_answered <= 1:
         raise InvalidTask(f"Task `{task.name}`: min_answered is a share between 0 and 1.")
     _check_answer(task)
     _check_prompt(task)
+    _check_version(task)
 
 
 def _check_answer(task: BatchTask) -> None:
-    if task.answer is not str and not issubclass(task.answer, BaseModel):
+    if task.answer is not str and not (inspect.isclass(task.answer) and issubclass(task.answer, BaseModel)):
         raise InvalidTask(f"Task `{task.name}`: answer must be a pydantic model or str.")
     try:
         names = {name.lower() for name in task.answer_columns}
@@ -205,3 +222,14 @@ def _check_prompt(task: BatchTask) -> None:
         raise InvalidTask(f"Task `{task.name}`: its prompt names no column, so every record would be asked the same.")
     if wrong := [name for name in used if not re.fullmatch(r"[A-Za-z_]\w*", name)]:
         raise InvalidTask(f"Task `{task.name}`: `{{{wrong[0]}}}` in its prompt is no column's name.")
+
+
+def _check_version(task: BatchTask) -> None:
+    try:
+        task.prompt_version()
+    except OSError:
+        raise InvalidTask(
+            f"Task `{task.name}`: the source of its prompt function can't be read; write it with `def`, in a file."
+        ) from None
+    except (TypeError, ValueError) as error:
+        raise InvalidTask(f"Task `{task.name}`: its prompt or its parameters can't be written down: {error}.") from None
