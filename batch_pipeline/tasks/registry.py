@@ -45,10 +45,10 @@ def load_tasks() -> Tasks:
             continue
         try:
             for task in _tasks_in(module):
-                if task.name in by_name:
+                if by_name.get(task.name, task) is not task:  # a file may import another's task
                     raise ValueError(f"task `{task.name}` is in another file too")
                 by_name[task.name] = task
-        except Exception as error:  # noqa: BLE001 - whatever a user's file raises, the other tasks must work
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a user's file raises, the others must work
             failed[f"tasks/{module}.py"] = f"{type(error).__name__}: {error}"
     return Tasks(by_name, failed)
 
