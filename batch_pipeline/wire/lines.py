@@ -52,7 +52,7 @@ def parse_output_line(raw: bytes) -> OutputLine | None:
         error = _object(row.get("error"))
         return OutputLine(custom_id, None, {}, _text(error.get("code")) or "no_response", _text(error.get("message")))
     status, body = response.get("status_code"), _object(response.get("body"))
-    if not isinstance(status, int):
+    if not isinstance(status, int) or not 100 <= status <= 599:
         return None
     if 200 <= status < 300:
         return OutputLine(custom_id, status, body, None, None)
