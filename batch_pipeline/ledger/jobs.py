@@ -13,6 +13,11 @@ from batch_pipeline.ledger.tables import inflight, jobs, waits
 
 Counts = dict[str, int]
 
+_FIGURES = {
+    *("planned_at", "selected", "skipped", "given_up", "records", "requests", "reused", "waiting", "unsendable"),
+    *("input_tokens", "estimate_usd", "bound_usd", "taken"),
+}
+
 
 @dataclass(frozen=True)
 class Job:
@@ -137,9 +142,13 @@ def must_be_planner(db: Connection, job_id: str, planner: str) -> None:
 
 
 def commit_plan(db: Connection, planned: Job) -> None:
-    """Writes the plan's figures; from here on the job is planned, and its plan is not rewritten."""
+    """Writes the plan's figures; from here on the job is planned, and its plan is not rewritten.
+
+    Only these: whoever asked for the job to be cancelled while it was planned has asked for it.
+    """
     must_be_planner(db, planned.job_id, planned.planner or "")
-    db.execute(update(jobs).where(jobs.c.job_id == planned.job_id).values(asdict(planned)))
+    figures = {name: value for name, value in asdict(planned).items() if name in _FIGURES}
+    db.execute(update(jobs).where(jobs.c.job_id == planned.job_id).values(figures))
 
 
 def discard(db: Connection, job: Job) -> bool:
