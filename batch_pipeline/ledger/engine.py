@@ -68,8 +68,9 @@ def _open(url: str) -> Engine:
     event.listen(engine, "begin", _immediate)
     # the change to WAL on a new file does not wait for its lock, whatever the time-out: one process at a time
     with FileLock(f"{file}.lock", mode=0o600):
-        upgrade(engine)
+        file.touch(mode=0o600)  # before SQLite makes it: the files of its log get the mode that this one has
         file.chmod(0o600)
+        upgrade(engine)
     return engine
 
 
