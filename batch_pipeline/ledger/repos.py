@@ -34,8 +34,10 @@ class Repos:
         self._ledger = ledger
 
     def get(self, name: str) -> Repo | None:
-        """The repository of that name, or one that had it before it was renamed."""
-        return next((repo for repo in self.all() if name == repo.name or name in repo.previous_names), None)
+        """The repository of that name, else one that had it before it was renamed."""
+        known = self.all()
+        renamed = (repo for repo in known if name in repo.previous_names)
+        return next((repo for repo in known if name == repo.name), None) or next(renamed, None)
 
     def all(self) -> list[Repo]:
         """All repositories, in the order in which they were added."""
@@ -44,9 +46,14 @@ class Repos:
         return [_repo(row) for row in rows]
 
     def save(self, repo: Repo) -> None:
-        """Writes `repo`, in place of the row of its name, and of those of its earlier names."""
+        """Writes `repo`, in place of the row of its name, and of its own under earlier names.
+
+        A name that it gave up may be another repository's by now; that one has another id, and stays.
+        """
+        same = repos.c.github_id.is_(None) | (repos.c.github_id == repo.github_id)
+        earlier = repos.c.name.in_(repo.previous_names) & same
         with self._ledger.begin() as db:
-            db.execute(delete(repos).where(repos.c.name.in_([repo.name, *repo.previous_names])))
+            db.execute(delete(repos).where((repos.c.name == repo.name) | earlier))
             db.execute(insert(repos).values(asdict(repo) | {"previous_names": list(repo.previous_names)}))
 
 
