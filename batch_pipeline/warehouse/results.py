@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
 Counts = dict[str, int]
 
+# tables that last as long as a connection begin with `_`, as no task's name does: each hides a task's table of its name
 _ROWS = """
-    CREATE OR REPLACE TEMP TABLE collected_rows (
+    CREATE OR REPLACE TEMP TABLE _collected_rows (
         custom_id VARCHAR, place BIGINT, outcome VARCHAR, http_status INTEGER, error_code VARCHAR,
         error_message VARCHAR, input_tokens BIGINT, cached_tokens BIGINT, cache_write_tokens BIGINT,
         output_tokens BIGINT, reasoning_tokens BIGINT, cost_usd DOUBLE, response_text VARCHAR
@@ -49,7 +50,7 @@ _RESULTS = """
     INSERT INTO batch_results BY NAME
     WITH first_rows AS (
         SELECT *
-        FROM collected_rows
+        FROM _collected_rows
         QUALIFY row_number() OVER (
             PARTITION BY custom_id
             ORDER BY coalesce(http_status BETWEEN 200 AND 299, false) DESC, place
@@ -86,7 +87,7 @@ _ANSWERS = """
 
 # what no batch of the job answers: the newest answer of the same fingerprint, else how it ended elsewhere
 _SHARED = """
-    CREATE OR REPLACE TEMP TABLE handed_over AS
+    CREATE OR REPLACE TEMP TABLE _handed_over AS
     WITH shared AS (
         FROM read_parquet($records) WHERE share <> 'sent'
     ),
@@ -118,7 +119,7 @@ _SHARED = """
 _SHARED_RECORDS = """
     INSERT INTO request_records BY NAME
     SELECT $job_id AS job_id, $batch_id AS batch_id, custom_id, record_id, 0 AS part, 0 AS position, content_hash
-    FROM handed_over
+    FROM _handed_over
 """
 
 _SHARED_RESULTS = """
@@ -126,7 +127,7 @@ _SHARED_RESULTS = """
     SELECT custom_id, $job_id AS job_id, $batch_id AS batch_id, $task AS task, outcome, NULL AS http_status,
         error_code, error_message, 0 AS input_tokens, 0 AS cached_tokens, 0 AS cache_write_tokens,
         0 AS output_tokens, 0 AS reasoning_tokens, 0 AS cost_usd, response_text, answered_at
-    FROM handed_over
+    FROM _handed_over
 """
 
 _SHARED_ANSWERS = """
@@ -134,7 +135,7 @@ _SHARED_ANSWERS = """
     SELECT record_id, repo, night, {fields},
         $provider AS provider, $model AS model, $prompt_version AS prompt_version, $variant AS variant,
         content_hash, $job_id AS job_id, $batch_id AS batch_id, custom_id, reused_from, answered_at
-    FROM handed_over AS results
+    FROM _handed_over AS results
     WHERE outcome = 'answered'
 """
 
@@ -157,7 +158,7 @@ _STRAY = """
     SELECT count(*) FILTER (requests.custom_id IS NULL),
         count(*) FILTER (requests.custom_id IS NOT NULL)
             - count(DISTINCT rows.custom_id) FILTER (requests.custom_id IS NOT NULL)
-    FROM collected_rows AS rows
+    FROM _collected_rows AS rows
     LEFT JOIN (FROM read_parquet($requests) WHERE batch = $number) AS requests USING (custom_id)
 """
 
@@ -202,7 +203,7 @@ def store_batch(
     Args:
         connection: Of `Warehouse.write()`.
         batch: What it is.
-        rows: Judged rows in chunks, with the columns of `collected_rows`.
+        rows: Judged rows in chunks, with the columns of `_collected_rows`.
         absent: The outcome of requests that are in no row.
         absent_message: And what is said of them.
     """
@@ -210,7 +211,7 @@ def store_batch(
     connection.execute(_ROWS)
     for chunk in rows:
         connection.register("chunk", chunk)
-        connection.execute("INSERT INTO collected_rows BY NAME SELECT * FROM chunk")
+        connection.execute("INSERT INTO _collected_rows BY NAME SELECT * FROM chunk")
         connection.unregister("chunk")
     _run(connection, _REQUESTS, batch)
     _run(connection, _RECORDS, batch)
