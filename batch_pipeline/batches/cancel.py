@@ -28,11 +28,11 @@ def cancel(pipeline: Pipeline, job_id: str) -> None:
         chain = [job.job_id for job in jobs.attempts(db, root_job_id)]
         for batch in batches.of_jobs(db, chain):
             if batch.ended_at is None:
-                _cancel_batch(db, batch)
+                cancel_batch(db, batch)
     reach("cancel.flagged")
 
 
-def _cancel_batch(db: Connection, batch: Batch) -> None:
+def cancel_batch(db: Connection, batch: Batch) -> None:
     """One that was never posted ends here; one that may be at the provider is flagged, and polling sends the cancel."""
     open_sends = sends.open_of_batch(db, batch.batch_id)
     now = time.time()

@@ -73,6 +73,8 @@ def collect(pipeline: Pipeline, job_id: str) -> Collected:
 
 def collect_batch(pipeline: Pipeline, job: Job, batch: Batch) -> str | None:
     """Collects one batch that has ended; None when it is collected, else why it is not."""
+    if _of_another_account(pipeline, job, batch):
+        return "it was sent with another key or base URL, and only that can fetch its files: put it back"
     if batch.recheck_at is not None and batch.recheck_at > time.time():
         return f"rows are in no file of the provider's; it is looked again in {batch.recheck_at - time.time():.0f} s"
     files = download(pipeline, batch, look=2 if batch.recheck_at else 1)
@@ -85,6 +87,15 @@ def collect_batch(pipeline: Pipeline, job: Job, batch: Batch) -> str | None:
         _settle(pipeline, job, batch, files, stored)
     reach("collect.ledger_committed")
     return None
+
+
+def _of_another_account(pipeline: Pipeline, job: Job, batch: Batch) -> bool:
+    """Another key's files would be answered as gone, and what is paid would be given up as lost."""
+    if not (batch.output_file_id or batch.error_file_id):
+        return False
+    with pipeline.ledger.read() as db:
+        send = sends.last_of_batch(db, batch.batch_id)
+    return send is not None and send.account != pipeline.provider(job.provider).account
 
 
 def _store(pipeline: Pipeline, job: Job, batch: Batch, files: Files) -> Stored | None:

@@ -59,7 +59,7 @@ def dry_run(pipeline: Pipeline, order: Order) -> DryRun:
     paid, batch, realtime = (estimator(price) for price in (tariff.paid, tariff.batch, tariff.realtime))
     job = job_of(order, snapshot)
     with pipeline.warehouse.read() as connection:
-        prepared = prepare(connection, order.task, order.selection)
+        prepared = prepare(connection, order.task, order.wanted)
         selected = prepared.count_selected(connection)
         planner = _DryPlanner(pipeline, job, connection, limits, force=order.force)
         for chunk in candidates.selected(connection.cursor(), order.task, snapshot, prepared, counter):

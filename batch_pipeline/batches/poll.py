@@ -50,8 +50,9 @@ def poll(pipeline: Pipeline, provider_name: str) -> Polled:
     oldest = min(batch.submitted_at or 0.0 for batch, _ in in_flight)
     listed = {remote.id: remote for remote in provider.list(oldest - LISTING_MARGIN).batches}
     reach("poll.page_1")
-    unlisted = [remote_id for _, remote_id in in_flight if remote_id not in listed][:ASKED_BY_ID]
-    asked = {remote_id: provider.get(remote_id) for remote_id in unlisted}
+    settled = time.time() - provider.wait_seconds  # what is younger may be missing from the listing and not be gone
+    unlisted = [id_ for batch, id_ in in_flight if id_ not in listed and (batch.submitted_at or 0.0) < settled]
+    asked = {remote_id: provider.get(remote_id) for remote_id in unlisted[:ASKED_BY_ID]}
     for batch, remote_id in in_flight:
         if remote := listed.get(remote_id):
             _record(pipeline, batch, remote, turn)

@@ -20,8 +20,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from batch_pipeline.batches.cancel import cancel_batch
 from batch_pipeline.batches.files import must_be_as_planned
 from batch_pipeline.batches.pipeline import Pipeline
+from batch_pipeline.batches.plan import abandon_dead_plans
 from batch_pipeline.batches.points import reach
 from batch_pipeline.batches.recover import recover
 from batch_pipeline.batches.settle import record_created, record_refused, settle
@@ -59,6 +61,7 @@ def submit(pipeline: Pipeline, provider_name: str, job_ids: Sequence[str] | None
     """
     pipeline.must_be_enabled()
     provider = pipeline.provider(provider_name)
+    abandon_dead_plans(pipeline)
     recover(pipeline)
     with pipeline.ledger.read() as db:
         todo = batches.not_created(db, provider_name, job_ids)
@@ -83,6 +86,9 @@ def create(pipeline: Pipeline, provider: Provider, batch_id: str) -> str | None:
     """Takes the next steps of one batch; None once the provider has it, else why it has not."""
     with pipeline.ledger.begin() as db:
         batch = batches.get(db, batch_id)
+        if _cancel_asked(db, batch):
+            cancel_batch(db, batch)
+            batch = batches.get(db, batch_id)
         if why := _not_now(batch):
             return why
         open_sends = sends.open_of_batch(db, batch_id) or [sends.claim(db, batch_id, provider.account)]
@@ -99,6 +105,8 @@ def create(pipeline: Pipeline, provider: Provider, batch_id: str) -> str | None:
 
 
 def _not_now(batch: Batch) -> str | None:
+    if batch.ended_at is not None:
+        return "cancelled before it was sent"
     if batch.wait_until is not None and batch.wait_until > time.time():
         return f"{batch.wait_reason}; it goes again by itself in {batch.wait_until - time.time():.0f} s"
     return None
