@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from batch_pipeline.errors import InvalidSelection
+from batch_pipeline.ledger.repos import Repo, Repos
 from batch_pipeline.sources.readers import KNOWN_ENDINGS, read_files
 from batch_pipeline.sources.repo_name import check_repo_name
 from batch_pipeline.sources.shape import (
@@ -81,6 +83,13 @@ def load_issues(
             record_ids=shaped_record_ids(room),
             problems=tuple(sorted([*unread, *shape_problems(room)], key=lambda problem: problem.file)),
         )
+
+
+def note_repos(repos: Repos, names: Iterable[str]) -> None:
+    """Makes repositories known whose issues came from files; those that are known stay as they are."""
+    for name in names:
+        if repos.get(name) is None:
+            repos.save(Repo(name, source="files", added_at=time.time()))
 
 
 def _hand_over(room: DuckDBPyConnection, warehouse: Warehouse, night: date, collected_at: datetime) -> Added:

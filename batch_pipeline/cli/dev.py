@@ -1,0 +1,7 @@
+"""`dev`."""
+
+import typer
+
+
+def add_to(app: typer.Typer) -> None:
+    """Adds the verb."""

@@ -1,0 +1,58 @@
+"""The log, on stderr: text or JSON lines. It has a line per change of state, and never a prompt, an answer or a key.
+
+A person who runs a verb reads its output; the log is shown where `LOG_FORMAT` is set, or with `--verbose`. Warnings
+are shown always.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from batch_pipeline.settings import Settings
+
+_ours = logging.getLogger("batch_pipeline")
+
+
+def show_more() -> None:
+    """Shows each change of state, whatever the settings say."""
+    _ours.setLevel(logging.INFO)
+
+
+def set_up_log(settings: Settings) -> None:
+    """Writes the log to stderr in the form of the settings."""
+    handler = logging.StreamHandler()
+    as_json = settings.log_format == "json"
+    handler.setFormatter(_JsonLines() if as_json else logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+    if "log_format" in settings.model_fields_set:
+        show_more()
+
+
+def tell_error(sentence: str) -> None:
+    """Says on stderr what went wrong; as a line of the log where that is JSON."""
+    if os.environ.get("BATCH_PIPELINE_LOG_FORMAT") == "json":
+        at = datetime.now(UTC).isoformat()
+        print(json.dumps({"at": at, "level": "error", "message": sentence}, ensure_ascii=False), file=sys.stderr)
+    else:
+        red = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
+        print(f"\x1b[31mError:\x1b[0m {sentence}" if red else f"Error: {sentence}", file=sys.stderr)
+
+
+class _JsonLines(logging.Formatter):
+    """One JSON object a line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        told = {
+            "at": datetime.fromtimestamp(record.created, UTC).isoformat(),
+            "level": record.levelname.lower(),
+            "message": record.getMessage(),
+            "job_id": getattr(record, "job_id", None),
+            "batch_id": getattr(record, "batch_id", None),
+        }
+        return json.dumps({name: value for name, value in told.items() if value is not None}, ensure_ascii=False)

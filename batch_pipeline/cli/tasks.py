@@ -1,0 +1,138 @@
+"""`tasks`: what is asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from batch_pipeline.cli.log import tell_error
+from batch_pipeline.cli.output import AsJson, Column, print_facts, print_json, print_table, say, usd
+from batch_pipeline.cli.session import opened, read_settings
+
+if TYPE_CHECKING:
+    from batch_pipeline.batches.pipeline import Pipeline
+    from batch_pipeline.batches.prices import Price
+    from batch_pipeline.settings import ProviderName, Settings
+    from batch_pipeline.tasks import BatchTask
+
+group = typer.Typer(help="What is asked: list, show and check the tasks.", rich_markup_mode=None)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Adds the group."""
+    app.add_typer(group, name="tasks")
+
+
+@group.callback(invoke_without_command=True)
+def list_tasks(context: typer.Context, *, as_json: AsJson = False) -> None:
+    """List the tasks; a file that does not load is named."""
+    if context.invoked_subcommand is not None:
+        return
+    from batch_pipeline.tasks.registry import load_tasks
+
+    settings, tasks = read_settings(), load_tasks()
+    shown = [_summary(task, settings) for task in tasks.by_name.values()]
+    if as_json:
+        print_json({"tasks": [vars(one) for one in shown], "failed": tasks.failed})
+        return
+    columns = [Column("Task"), Column("Provider"), Column("Model"), Column("Answer", shrinks=True)]
+    print_table(columns, [(one.task, one.provider, one.model, ", ".join(one.answer)) for one in shown])
+    for file, why in tasks.failed.items():
+        tell_error(f"{file} did not load, and the other tasks work: {why}")
+
+
+@group.command("show")
+def show_task(task: Annotated[str, typer.Argument(help="The task's name.")], *, as_json: AsJson = False) -> None:
+    """Show a task: model, price, prompt, answer, versions."""
+    from batch_pipeline.batches.prices import PriceBook
+    from batch_pipeline.tasks.registry import load_tasks
+
+    settings, found = read_settings(), load_tasks().get(task)
+    summary = _summary(found, settings)
+    tariff = PriceBook(settings.prices_file, settings.price_as).tariff(summary.provider, summary.model)
+    prices = {"paid": tariff.paid, "batch": tariff.batch, "realtime": tariff.realtime}
+    if as_json:
+        per_million = {
+            mode: {"input": price.base.input * 1e6, "output": price.base.output * 1e6} for mode, price in prices.items()
+        }
+        more = {"usd_per_million_tokens": per_million, "system": found.system, "schema": found.schema}
+        print_json(vars(summary) | more)
+        return
+    print_facts(
+        [
+            ("Task", found.name),
+            ("Model", f"{summary.model} at {summary.provider} ({found.endpoint})"),
+            *((f"Price, {mode}", _price(price)) for mode, price in prices.items()),
+            ("Records", found.records),
+            ("Partitions", summary.partitions),
+            ("Version", summary.prompt_version),
+            ("Variants", ", ".join(found.variants) or "none"),
+            ("Output limit", f"{found.max_output_tokens:,} tokens"),
+            *((f"Answer: {name}", kind) for name, kind in found.answer_columns.items()),
+        ]
+    )
+    say(f"\n{found.system}")
+
+
+@group.command("check")
+def check_tasks(*, as_json: AsJson = False) -> None:
+    """Try each task's SQL and columns against the warehouse."""
+    from batch_pipeline.tasks.registry import load_tasks
+
+    tasks = load_tasks()
+    with opened() as pipeline:
+        wrong = dict(tasks.failed) | {
+            name: why for name, task in tasks.by_name.items() if (why := _why_wrong(pipeline, task))
+        }
+    if as_json:
+        print_json({"good": [name for name in tasks.by_name if name not in wrong], "wrong": wrong})
+    else:
+        for name in tasks.by_name:
+            say(f"{name}: {'wrong' if name in wrong else 'good'}")
+        for name, why in wrong.items():
+            tell_error(f"{name}: {why}")
+    if wrong:
+        raise typer.Exit(1)
+
+
+def _why_wrong(pipeline: Pipeline, task: BatchTask) -> str | None:
+    from batch_pipeline.batches.select import Selection, prepare
+    from batch_pipeline.errors import PipelineError
+
+    try:
+        with pipeline.warehouse.read() as connection:
+            prepare(connection, task, Selection())
+    except PipelineError as error:
+        return str(error)
+    return None
+
+
+@dataclass(frozen=True)
+class _Summary:
+    task: str
+    provider: ProviderName
+    model: str
+    endpoint: str
+    partitions: str
+    prompt_version: str
+    answer: tuple[str, ...]
+
+
+def _summary(task: BatchTask, settings: Settings) -> _Summary:
+    provider = task.provider or settings.provider
+    return _Summary(
+        task=task.name,
+        provider=provider,
+        model=settings.model_for(provider, task.model),
+        endpoint=task.endpoint,
+        partitions=task.partitions or "none",
+        prompt_version=task.prompt_version(),
+        answer=tuple(task.answer_columns),
+    )
+
+
+def _price(price: Price) -> str:
+    told = f"{usd(price.base.input * 1e6)} in, {usd(price.base.output * 1e6)} out, a million tokens"
+    return f"{told}, as {price.model}" if price.basis != "local" else told
