@@ -220,8 +220,11 @@ def _check_prompt(task: BatchTask) -> None:
         ) from None
     if not used:
         raise InvalidTask(f"Task `{task.name}`: its prompt names no column, so every record would be asked the same.")
-    if wrong := [name for name in used if not re.fullmatch(r"[A-Za-z_]\w*", name)]:
-        raise InvalidTask(f"Task `{task.name}`: `{{{wrong[0]}}}` in its prompt is no column's name.")
+    for _, name, form, conversion in string.Formatter().parse(task.prompt):
+        if name is not None and not re.fullmatch(r"[A-Za-z_]\w*", name):
+            raise InvalidTask(f"Task `{task.name}`: `{{{name}}}` in its prompt is no column's name.")
+        if conversion or "{" in (form or ""):
+            raise InvalidTask(f"Task `{task.name}`: write `{{{name}}}` in its prompt without `!` and inner braces.")
 
 
 def _check_version(task: BatchTask) -> None:
