@@ -2,13 +2,11 @@
 
 Strict schemas hold every answer to their shape at the provider (OpenAI, guide "Structured outputs": every property
 required, no additional ones, `anyOf` but neither `allOf` nor `oneOf`, the keywords of `_KEYWORDS`, nothing beside a
-`$ref`, patterns without lookaround). What they can't say is refused here, at import, rather than by the provider, an
-hour later, line by line.
+`$ref`). What they can't say is refused here, at import, rather than by the provider, an hour later, line by line.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import cast
 
@@ -149,8 +147,6 @@ def _refuse_loose(part: Schema, where: str) -> None:
         raise InvalidTask(f"`{where}` is a list of anything: give its items a type.")
     if (form := part.get("format")) is not None and form not in _KNOWN_FORMATS:
         raise InvalidTask(f"`{where}` has the format `{form}`, which a strict JSON schema does not know.")
-    if re.search(r"\(\?<?[=!]", str(part.get("pattern", ""))):
-        raise InvalidTask(f"`{where}` has a pattern that looks ahead or behind, which a strict JSON schema can't.")
 
 
 def _resolve(part: Schema, definitions: Mapping[str, Schema]) -> Schema:
