@@ -1,0 +1,105 @@
+"""`batch_jobs` and `spend`: what the pipeline did, and what it cost."""
+
+# no `from __future__ import annotations`: Dagster reads the annotations of a step, and can't read them as text
+
+from collections.abc import Iterable
+
+import dagster as dg
+
+from batch_pipeline.assets import keys
+from batch_pipeline.assets.metadata import markdown
+from batch_pipeline.batches.pipeline import Pipeline
+from batch_pipeline.batches.report import refresh_reports
+
+NEWEST = 20
+DAYS = 14
+
+
+def build_reports(deps: Iterable[dg.AssetKey]) -> list[dg.AssetsDefinition]:
+    """The assets `batch_jobs` and `spend`.
+
+    Args:
+        deps: What they report on.
+    """
+
+    @dg.asset(
+        key=keys.BATCH_JOBS,
+        deps=list(deps),
+        group_name=keys.REPORTS_GROUP,
+        kinds={"duckdb", "table"},
+        description="The tables `batch_jobs` and `batches`: what the ledger knows of each job, to be queried beside "
+        "the answers. Written anew after collections.",
+    )
+    def batch_jobs(pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult:
+        refresh_reports(pipeline)
+        with pipeline.warehouse.read() as connection:
+            states = dict(
+                connection.execute("SELECT status, count(*) FROM batch_jobs GROUP BY ALL ORDER BY ALL").fetchall()
+            )
+            totals = connection.execute(_TOTALS).fetchone() or (0, 0, 0, 0)
+            newest = connection.execute(_NEWEST, [NEWEST]).df()
+        jobs, records, answered, batches = totals
+        return dg.MaterializeResult(
+            metadata={
+                "dagster/row_count": jobs,
+                "records": records,
+                "answered": answered,
+                "batches": batches,
+                **{f"jobs {state}": count for state, count in states.items()},
+                "newest jobs": markdown(newest),
+            }
+        )
+
+    @dg.asset(
+        key=keys.SPEND,
+        deps=[keys.BATCH_JOBS],
+        group_name=keys.REPORTS_GROUP,
+        kinds={"duckdb"},
+        description="What was paid, by task and by day (UTC); plots of it grow with each materialization.",
+    )
+    def spend(pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult:
+        with pipeline.warehouse.read() as connection:
+            by_task = connection.execute(_BY_TASK).df()
+            by_day = connection.execute(_BY_DAY, [DAYS]).df()
+        return dg.MaterializeResult(
+            metadata={
+                "paid (USD)": float(by_task["paid"].sum()),
+                "input tokens": int(by_task["input tokens"].sum()),
+                "output tokens": int(by_task["output tokens"].sum()),
+                "by task": markdown(by_task),
+                "by day": markdown(by_day),
+            }
+        )
+
+    return [batch_jobs, spend]
+
+
+_TOTALS = """
+SELECT count(*), coalesce(sum(records), 0)::BIGINT, coalesce(sum(completed_count), 0)::BIGINT,
+    (SELECT count(*) FROM batches)
+FROM batch_jobs
+"""
+
+_NEWEST = """
+SELECT job_id AS job, task, coalesce(partition_key, '-') AS partition, status, records, completed_count AS answered,
+    cost_usd AS "paid (USD)", strftime(created_at, '%Y-%m-%d %H:%M') AS created
+FROM batch_jobs
+ORDER BY created_at DESC
+LIMIT ?
+"""
+
+_BY_TASK = """
+SELECT task, count(*) AS requests, sum(input_tokens)::BIGINT AS "input tokens",
+    sum(output_tokens)::BIGINT AS "output tokens", sum(cost_usd) AS paid
+FROM batch_results
+GROUP BY task
+ORDER BY task
+"""
+
+_BY_DAY = """
+SELECT strftime(answered_at, '%Y-%m-%d') AS day, task, count(*) AS requests, sum(cost_usd) AS paid
+FROM batch_results
+GROUP BY ALL
+ORDER BY day DESC, task
+LIMIT ?
+"""

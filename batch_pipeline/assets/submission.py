@@ -1,0 +1,151 @@
+"""Plan and submit: what a run of `<task>/requests` and `<task>/submission` does, cell by cell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import dagster as dg
+
+from batch_pipeline.assets import keys, metadata
+from batch_pipeline.assets.cells import Cell, Cells, Select, attempt_of, root_run_id
+from batch_pipeline.assets.reporting import Event, failed, made
+from batch_pipeline.batches.due import past_window
+from batch_pipeline.batches.pipeline import Pipeline
+from batch_pipeline.batches.plan import Order, plan
+from batch_pipeline.batches.select import Selection
+from batch_pipeline.batches.status import JobStatus, status
+from batch_pipeline.batches.submit import submit
+from batch_pipeline.errors import PipelineError
+from batch_pipeline.ledger import jobs
+from batch_pipeline.ledger.jobs import Job
+from batch_pipeline.tasks.task import BatchTask
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a run was asked for: to plan, to send, or both; `jobs` are those to send where it names any."""
+
+    task: BatchTask
+    select: Select
+    plans: bool
+    sends: bool
+    jobs: Sequence[str] = field(default_factory=list[str])
+
+
+def run(context: dg.AssetExecutionContext, pipeline: Pipeline, cells: Cells, asked: Asked) -> Iterator[Event]:
+    """Plans each cell, then sends what is planned; reports the cells that worked, and why others did not.
+
+    Raises:
+        dagster.Failure: The run is of a single cell, and that did not work.
+    """
+    task, broken = asked.task, dict[Cell, Exception]()
+    planned: list[tuple[Cell, Job]] = []
+    if asked.plans:
+        for cell in cells.cells:
+            try:
+                job = _plan(context, pipeline, asked, cell)
+            except Exception as error:  # noqa: BLE001 - whatever is wrong with one cell, the others go on
+                broken[cell] = error
+                yield from failed(context, keys.requests_key(task.name), cell, error, attempt_of(context))
+            else:
+                planned.append((cell, job))
+                yield made(keys.requests_key(task.name), cell, metadata.of_plan(job), wide=cells.wide)
+    else:
+        planned = list(_planned_before(pipeline, asked, cells))
+    if asked.sends:
+        yield from _send(context, pipeline, planned, asked, wide=cells.wide)
+    if broken and not cells.wide:
+        raise _failure(task, *broken.popitem())
+
+
+def _plan(context: dg.AssetExecutionContext, pipeline: Pipeline, asked: Asked, cell: Cell) -> Job:
+    selection = asked.select(cell.key) if cell.key is not None else Selection()
+    told = {"asset": keys.submission_key(asked.task.name).to_user_string(), "run_id": context.run.run_id}
+    order = Order(asked.task, selection, key=root_run_id(context), partition_key=cell.key, metadata=told)
+    job = plan(pipeline, order)
+    context.log.info(
+        f"{cell}: {job.records:,} of {job.selected:,} records to account for, {job.requests:,} requests to send"
+    )
+    return job
+
+
+def _planned_before(pipeline: Pipeline, asked: Asked, cells: Cells) -> Iterator[tuple[Cell, Job]]:
+    by_key = {cell.key: cell for cell in cells.cells}
+    with pipeline.ledger.read() as db:
+        for job in jobs.not_closed(db):
+            named = job.root_job_id in asked.jobs if asked.jobs else job.task == asked.task.name
+            if named and job.partition_key in by_key and job.planned_at is not None:
+                yield by_key[job.partition_key], job
+
+
+def _send(
+    context: dg.AssetExecutionContext,
+    pipeline: Pipeline,
+    planned: Sequence[tuple[Cell, Job]],
+    asked: Asked,
+    *,
+    wide: bool,
+) -> Iterator[Event]:
+    submission_key = keys.submission_key(asked.task.name)
+    not_yet, stopped = _submit(pipeline, [job for _, job in planned if job.records])
+    unsent = list[str]()
+    for cell, job in planned:
+        now = status(pipeline, job.job_id) if job.records else None
+        reasons = _reasons(now, not_yet, stopped)
+        if not reasons:
+            yield made(submission_key, cell, metadata.of_submission(job, now), wide=wide)
+            continue
+        unsent.append(reasons[0])
+        context.log.warning(f"{cell}: not sent yet: {'; '.join(reasons)}. The monitor asks again.")
+        yield dg.AssetObservation(
+            submission_key,
+            description=f"Not sent yet: {reasons[0]}",
+            partition=cell.key,
+            metadata={"job": job.job_id, "waits for": "; ".join(reasons)},
+            tags=cell.tags,
+        )
+    if dg.AssetCheckKey(submission_key, keys.WITHIN_WINDOW) in context.selected_asset_check_keys:
+        yield within_window(pipeline, asked.task.name)
+    if unsent and not wide:
+        raise dg.Failure(f"Not sent yet: {unsent[0]}. Nothing is lost: the monitor asks again.", allow_retries=False)
+
+
+def within_window(pipeline: Pipeline, task: str) -> dg.AssetCheckResult:
+    """Whether nothing of the task is in flight after its window."""
+    late = past_window(pipeline).get(task, [])
+    return dg.AssetCheckResult(
+        passed=not late,
+        asset_key=keys.submission_key(task),
+        check_name=keys.WITHIN_WINDOW,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata=metadata.of_late(late),
+    )
+
+
+def _submit(pipeline: Pipeline, planned: Sequence[Job]) -> tuple[dict[str, str], str | None]:
+    """Why batches are not sent, by id, and what stopped all of it, if something did."""
+    not_yet: dict[str, str] = {}
+    for provider in sorted({job.provider for job in planned}):
+        try:
+            turn = submit(pipeline, provider, [job.job_id for job in planned if job.provider == provider])
+        except PipelineError as error:
+            return not_yet, str(error)
+        not_yet |= turn.not_yet
+        if turn.stopped is not None:
+            return not_yet, str(turn.stopped)
+    return not_yet, None
+
+
+def _reasons(now: JobStatus | None, not_yet: dict[str, str], stopped: str | None) -> list[str]:
+    """Why batches of the job are not at the provider."""
+    waiting = [batch.batch_id for batch in now.batches if batch.state in ("planned", "sending", "held")] if now else []
+    return list(
+        dict.fromkeys(not_yet.get(batch_id) or stopped or "another process is sending it" for batch_id in waiting)
+    )
+
+
+def _failure(task: BatchTask, cell: Cell, error: Exception) -> dg.Failure:
+    failure = dg.Failure(f"`{task.name}` could not be planned for {cell}: {error}", allow_retries=False)
+    failure.__cause__ = error
+    return failure

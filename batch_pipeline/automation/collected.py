@@ -1,0 +1,162 @@
+"""What `collected_issues` asks for: the plan of what was collected, and once more what failed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import dagster as dg
+from pydantic import BaseModel, Field, ValidationError
+
+from batch_pipeline.assets import keys
+from batch_pipeline.assets.cells import AGAIN, ATTEMPT, FAILED
+from batch_pipeline.automation.jobs import BATCHES_SECONDS, MAX_RUNTIME
+from batch_pipeline.automation.monitor import Partitions
+from batch_pipeline.automation.partitions import Range, ranges_over, row_of, rows_cells
+from batch_pipeline.automation.run_requests import over_cells
+from batch_pipeline.errors import InvalidSelection
+from batch_pipeline.sources.repo_name import check_repo_name
+
+MOST_EVENTS = 1_000
+"""Events that one tick looks at of each asset."""
+MOST_ATTEMPTS = 3
+"""How often a cell is asked for by itself, the first time included."""
+
+
+class CollectedCursor(BaseModel):
+    """What one tick leaves to the next: how far each asset's events were read, and the warehouse's last change."""
+
+    seen: dict[str, int] = Field(default_factory=dict[str, int])
+    warehouse: int = 0
+
+    @classmethod
+    def read(cls, text: str | None) -> CollectedCursor:
+        """The cursor; a new one where there is none, or one that can't be read."""
+        try:
+            return cls.model_validate_json(text or "{}")
+        except ValidationError:
+            return cls()
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A cell that did not work, how often it was asked for, and the event that tells of it."""
+
+    cell: str
+    attempt: int
+    event: int
+
+
+@dataclass(frozen=True)
+class Fresh:
+    """What is new of an asset: cells that were materialized, cells to be asked for again, the first event's time."""
+
+    made: Sequence[str] = ()
+    failed: Sequence[Failed] = ()
+    since: float | None = None
+    last: int = 0
+
+
+@dataclass(frozen=True)
+class Planned:
+    """The assets of a task that plan and submit what `issues` collects."""
+
+    task: str
+    partitions_def: Partitions | None
+    checks: tuple[dg.AssetCheckKey, ...]
+
+    @property
+    def assets(self) -> list[dg.AssetKey]:
+        """Both of them."""
+        return [keys.requests_key(self.task), keys.submission_key(self.task)]
+
+
+def planned_from_issues(assets: Iterable[dg.AssetsDefinition]) -> list[Planned]:
+    """The tasks among these assets whose records come from `issues`."""
+    return [
+        Planned(key.path[0], asset.partitions_def, tuple(sorted(asset.check_keys)))
+        for asset in assets
+        for key in asset.keys
+        if key == keys.requests_key(key.path[0]) and keys.ISSUES in asset.asset_deps[key]
+    ]
+
+
+def fresh(instance: dg.DagsterInstance, asset: dg.AssetKey, after: int) -> Fresh:
+    """What the events of an asset tell that came after the one of that number."""
+    wanted = dg.AssetRecordsFilter(asset_key=asset, after_storage_id=after)
+    made = instance.fetch_materializations(wanted, limit=MOST_EVENTS, ascending=True).records
+    seen = instance.fetch_observations(wanted, limit=MOST_EVENTS, ascending=True).records
+    last = {record.partition_key: record.storage_id for record in made if record.partition_key}
+    failed = {
+        each.cell: each
+        for record in seen
+        if (each := _failed(record.storage_id, record.asset_observation)) is not None
+        and each.event > last.get(each.cell, 0)
+    }
+    both = [*made, *seen]
+    return Fresh(
+        made=list(last),
+        failed=list(failed.values()),
+        since=min((record.timestamp for record in made), default=None),
+        last=max((record.storage_id for record in both), default=after),
+    )
+
+
+def _failed(event: int, observation: dg.AssetObservation | None) -> Failed | None:
+    """None for what is no failure, or one that a person must correct, or that was asked for often enough."""
+    if observation is None or observation.partition is None or FAILED not in observation.metadata:
+        return None
+    told = observation.metadata
+    attempt = int(str(told[ATTEMPT].value))
+    return Failed(observation.partition, attempt, event) if told[AGAIN].value and attempt < MOST_ATTEMPTS else None
+
+
+def plan_runs(new: Fresh, tasks: Iterable[Planned], store: dg.DagsterInstance) -> Iterator[dg.RunRequest]:
+    """Runs that plan and submit what was collected: one over a night's cells, for all tasks of the same partitions."""
+    groups: dict[Partitions | None, list[Planned]] = {}
+    for task in tasks:
+        groups.setdefault(task.partitions_def, []).append(task)
+    for partitions_def, group in groups.items() if new.made else ():
+        assets = [asset for task in group for asset in task.assets]
+        checks = [check for task in group for check in task.checks]
+        for cells in _cells(partitions_def, new.made, store):
+            start = cells.start if cells else "all"
+            key = f"plan:{group[0].task}:{start}:{new.last}"
+            yield over_cells(cells, assets, run_key=key, checks=checks, tags={MAX_RUNTIME: str(BATCHES_SECONDS)})
+
+
+def _cells(partitions_def: Partitions | None, made: Sequence[str], store: dg.DagsterInstance) -> Iterator[Range | None]:
+    """The cells of a task that these cells of `issues` are records for."""
+    if partitions_def is None:
+        yield None
+    elif isinstance(partitions_def, dg.MultiPartitionsDefinition):
+        for row in sorted({row_of(partitions_def, cell) for cell in made}):
+            yield from ranges_over(made, rows_cells(partitions_def, row, store), gap=0)
+    else:
+        for night in sorted({cell.split("|")[0] for cell in made}):
+            yield Range(night, night)
+
+
+def runs_again(
+    asset: dg.AssetKey, new: Fresh, assets: Sequence[dg.AssetKey], checks: Sequence[dg.AssetCheckKey], seconds: int
+) -> Iterator[dg.RunRequest]:
+    """A run for each cell that failed, which colours only itself."""
+    for each in new.failed:
+        yield over_cells(
+            Range(each.cell, each.cell),
+            assets,
+            run_key=f"{asset.to_user_string()}:{each.cell}:again:{each.event}",
+            checks=checks,
+            tags={ATTEMPT: str(each.attempt + 1), MAX_RUNTIME: str(seconds)},
+        )
+
+
+def new_repos(known: Sequence[str], wanted: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Those of the names that are no partitions yet, in order, and why others can't be ones."""
+    fresh_names, refused = dict[str, None](), list[str]()
+    for name in wanted:
+        try:
+            fresh_names[check_repo_name(name)] = None
+        except InvalidSelection as error:
+            refused.append(str(error))
+    return [name for name in fresh_names if name not in known], refused

@@ -1,0 +1,40 @@
+"""The whole Dagster project, assembled; nothing else lives here."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from batch_pipeline.assets import keys
+from batch_pipeline.assets.adhoc import build_adhoc_jobs
+from batch_pipeline.assets.issues import build_issues
+from batch_pipeline.assets.reports import build_reports
+from batch_pipeline.assets.task_assets import build_batch_assets
+from batch_pipeline.automation.jobs import collect_issues
+from batch_pipeline.automation.schedules import build_nightly
+from batch_pipeline.automation.sensors import build_batch_monitor, build_collected_issues
+from batch_pipeline.resources import PipelineResource, WarehouseResource
+from batch_pipeline.settings import load_settings
+from batch_pipeline.tasks.registry import load_tasks
+
+
+def build_definitions() -> dg.Definitions:
+    """The definitions, for the tasks that load and the settings of the environment."""
+    settings = load_settings()
+    tasks = load_tasks().by_name.values()
+    task_assets = [asset for task in tasks for asset in build_batch_assets(task)]
+    followed = [*(keys.results_key(task.name) for task in tasks), keys.ADHOC_JOBS]
+    reports = [build_adhoc_jobs(), *build_reports(followed)]
+    return dg.Definitions(
+        assets=[build_issues(settings), *task_assets, *reports],
+        jobs=[collect_issues],
+        schedules=[build_nightly(settings)],
+        sensors=[
+            build_collected_issues(task_assets, settings=settings),
+            build_batch_monitor([*task_assets, *reports], settings=settings),
+        ],
+        resources={"pipeline": PipelineResource(), "warehouse": WarehouseResource()},
+        executor=dg.in_process_executor,
+    )
+
+
+defs = build_definitions()
