@@ -17,12 +17,13 @@ from batch_pipeline.batches.money import Settlement
 from batch_pipeline.batches.outcomes import GIVEN_UP, Result, Validate, judge, validator
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.points import reach
+from batch_pipeline.batches.poll import TOKEN_LIMIT
 from batch_pipeline.ledger import batches, events, fingerprints, jobs, sends
 from batch_pipeline.ledger.batches import Batch
 from batch_pipeline.ledger.jobs import Job
 from batch_pipeline.tasks.snapshot import TaskSnapshot
 from batch_pipeline.warehouse import results
-from batch_pipeline.warehouse.results import Stored, Written
+from batch_pipeline.warehouse.results import Absent, Stored, Written
 from batch_pipeline.wire.lines import parse_output_line
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ def _store(pipeline: Pipeline, job: Job, batch: Batch, files: Files) -> Stored |
     """One transaction in the warehouse; None where another process has collected the batch meanwhile."""
     snapshot = TaskSnapshot.model_validate_json(job.snapshot)
     written = written_as(pipeline, job, batch.batch_id, batch.number, batch.ended_at or time.time())
-    absent, message = _absent(batch, files)
+    absent = _absent(batch, files)
     with pipeline.warehouse.write() as connection:
         reach("collect.duckdb_open")
         with pipeline.ledger.read() as db:
@@ -110,22 +111,29 @@ def _store(pipeline: Pipeline, job: Job, batch: Batch, files: Files) -> Stored |
                 return None
         rows = _Rows(pipeline, snapshot, files.garbled)
         chunks = rows.of_errors(connection, written, batch) if files.failed else rows.of_files(files.paths)
-        stored = results.store_batch(connection, written, chunks, absent, message)
+        stored = results.store_batch(connection, written, chunks, absent)
         missing = stored.requests.get("missing", 0)
         if missing and batch.recheck_at is None:
             raise _LookAgain(missing)
     return stored
 
 
-def _absent(batch: Batch, files: Files) -> tuple[str, str]:
-    """The outcome of a request that is in no row."""
+def _absent(batch: Batch, files: Files) -> Absent:
+    """What becomes of a request that is in no row."""
     if batch.remote_status == "cancelled" and batch.submitted_at is None:
-        return "cancelled", "never sent: its job was cancelled"
+        return Absent("cancelled", "cancelled", "never sent: its job was cancelled")
     if files.lost:
-        return "lost", "the provider no longer has the file that its row was in"
+        return Absent("lost", "lost", "the provider no longer has the file that its row was in")
     if files.failed:
-        return "retryable", f"not executed: its batch failed validation ({_first_error(batch)})"
-    return "missing", "in no file that the provider gave"
+        code = str(batch.errors[0].get("code")) if batch.errors else "batch_failed"
+        message = f"not executed: its batch failed validation ({_first_error(batch)})"
+        return Absent("retryable", code if _too_many_tokens(batch) else "batch_failed", message)
+    return Absent("missing", "missing", "in no file that the provider gave")
+
+
+def _too_many_tokens(batch: Batch) -> bool:
+    """The batch was larger than the provider's queue, and its requests go again in smaller ones; a single one can't."""
+    return batch.requests > 1 and any(error.get("code") == TOKEN_LIMIT for error in batch.errors)
 
 
 def _first_error(batch: Batch) -> str:
@@ -160,7 +168,9 @@ def _settle(pipeline: Pipeline, job: Job, batch: Batch, files: Files, stored: St
         fingerprints.give_up(db, job.job_id, job.task, given_up)
         fingerprints.free(db, job.job_id, list(stored.ends))
         strays = {"garbled": files.garbled.count, "foreign": stored.foreign, "doubled": stored.doubled}
-        told = {name: count for name, count in strays.items() if count}
+        told: dict[str, object] = {name: count for name, count in strays.items() if count}
+        if stored.cost_usd > batch.bound_usd:
+            told["dearer_than_its_bound_usd"] = round(batch.bound_usd, 6)
         events.record(
             db, "collected", job.job_id, batch.batch_id, cost_usd=round(stored.cost_usd, 6), **stored.requests, **told
         )
@@ -227,6 +237,8 @@ class _Rows:
 
     def of_errors(self, connection: DuckDBPyConnection, written: Written, batch: Batch) -> Generator[pa.Table]:
         """A batch that failed validation has no files: the lines that it names failed; none named, all did."""
+        if _too_many_tokens(batch):
+            return
         named = {line: error for error in batch.errors if isinstance(line := error.get("line"), int)}
         lines = list(named) or list(range(1, batch.requests + 1))
         rows = [

@@ -10,7 +10,7 @@ from batch_pipeline.batches import candidates
 from batch_pipeline.batches.candidates import Chunk
 from batch_pipeline.batches.money import Estimator
 from batch_pipeline.batches.pipeline import Pipeline
-from batch_pipeline.batches.plan import Order, Planner, job_of, snapshot_of
+from batch_pipeline.batches.plan import Order, Planner, job_of, limits_of, snapshot_of
 from batch_pipeline.batches.prices import Price
 from batch_pipeline.batches.request_files import Limits, Request
 from batch_pipeline.batches.select import prepare
@@ -50,7 +50,7 @@ def dry_run(pipeline: Pipeline, order: Order) -> DryRun:
     snapshot = snapshot_of(pipeline, order)
     tariff = pipeline.prices.tariff(snapshot.provider, snapshot.model)
     counter = TokenCounter(tariff.paid.model)
-    limits = Limits(pipeline.settings.max_requests, pipeline.settings.max_file_bytes)
+    limits = limits_of(pipeline, snapshot)
     files = _Files(limits)
 
     def estimator(price: Price) -> Estimator:

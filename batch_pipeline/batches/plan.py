@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from filelock import FileLock
 
 from batch_pipeline.batches import candidates
+from batch_pipeline.batches.admission import file_tokens
 from batch_pipeline.batches.candidates import Chunk
 from batch_pipeline.batches.files import write_once
 from batch_pipeline.batches.money import Estimate, Estimator
@@ -28,6 +29,7 @@ from batch_pipeline.batches.points import reach
 from batch_pipeline.batches.request_files import FilePlan, Limits, RecordRow, Request, RequestFiles, Share
 from batch_pipeline.batches.select import Selection, prepare
 from batch_pipeline.batches.tokens import TokenCounter
+from batch_pipeline.errors import MissingKey
 from batch_pipeline.ledger import batches, events, fingerprints, jobs
 from batch_pipeline.ledger.batches import Batch
 from batch_pipeline.ledger.jobs import Job
@@ -141,7 +143,7 @@ def write_plan(
     snapshot = TaskSnapshot.model_validate_json(job.snapshot)
     price = pipeline.prices.price(snapshot.provider, snapshot.model)
     counter = TokenCounter(price.model)
-    limits = Limits(pipeline.settings.max_requests, pipeline.settings.max_file_bytes)
+    limits = limits_of(pipeline, snapshot)
     folder = pipeline.folder(job.job_id)
 
     def estimator() -> Estimator:
@@ -162,6 +164,17 @@ def write_plan(
         _commit(pipeline, planned, rows)
     reach("plan.ledger_committed")
     return planned
+
+
+def limits_of(pipeline: Pipeline, snapshot: TaskSnapshot) -> Limits:
+    """What one file may hold: the provider's limits, or lower ones by setting, and a share of its token queue."""
+    try:
+        account = pipeline.provider(snapshot.provider).account
+    except MissingKey:  # planning needs no key; what was learned for one can't be known without it
+        account = ""
+    with pipeline.ledger.read() as db:
+        tokens = file_tokens(db, pipeline.settings, account, snapshot.model)
+    return Limits(pipeline.settings.max_requests, pipeline.settings.max_file_bytes, tokens)
 
 
 def abandon_dead_plans(pipeline: Pipeline) -> None:

@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
+from batch_pipeline.batches.admission import learn_token_limit, learn_too_large
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.points import reach
 from batch_pipeline.batches.settle import record_void
 from batch_pipeline.ledger import batches, events, jobs, sends
 from batch_pipeline.ledger.batches import Batch
+from batch_pipeline.ledger.sends import Send
 from batch_pipeline.providers import Provider
 from batch_pipeline.wire.batch import BatchError, BatchObject
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 LISTING_MARGIN = 3600.0
 """How much further back than the oldest batch the listing is read: clocks differ."""
 ASKED_BY_ID = 50
 """Batches that one turn asks for by id; a listing that lacks more than that is looked at again next time."""
-PASSING = {"token_limit_exceeded": 60.0}
-"""Causes of a failed validation that pass by themselves, and how long to wait (seconds)."""
+TOKEN_LIMIT = "token_limit_exceeded"  # noqa: S105 - a code of the wire
+PASSING_SECONDS, LONGEST_SECONDS = 60.0, 1800.0
+"""How long a batch waits that failed for a cause that passes: twice as long each time, and never longer than that."""
+TOO_OFTEN = 3
+"""How often a batch is refused for the token limit before it is taken to be larger than the limit itself."""
 UPLOADS = 5
 """How often a file that the provider can't find is uploaded anew before a person must look."""
 
@@ -121,14 +131,40 @@ def _sent_anew(pipeline: Pipeline, batch: Batch, remote: BatchObject) -> bool:
             return False
         if passing.param == "file_id" and send.number >= UPLOADS:
             return False
-        again = time.time() + PASSING.get(passing.code or "", 0.0)
-        batches.write(db, batch, wait_reason=passing.message, wait_until=again, remote_status=None, submitted_at=None)
+        if passing.code == TOKEN_LIMIT and _larger_than_the_limit(db, batch, send, passing.message or ""):
+            return False
+        wait = 0.0 if passing.param == "file_id" else min(PASSING_SECONDS * 2 ** (send.number - 1), LONGEST_SECONDS)
+        batches.write(
+            db,
+            batch,
+            wait_kind="refused",
+            wait_reason=passing.message,
+            wait_until=time.time() + wait,
+            remote_status=None,
+            submitted_at=None,
+        )
     record_void(pipeline, batch, send)
     return True
 
 
 def _passes(error: BatchError) -> bool:
-    return error.code in PASSING or error.param == "file_id"
+    return error.code == TOKEN_LIMIT or error.param == "file_id"
+
+
+def _larger_than_the_limit(db: Connection, batch: Batch, send: Send, message: str) -> bool:
+    """Learns the limit from the provider's words; a batch beyond it never fits: its requests go in smaller ones."""
+    found = re.search(r"limit(?: of|:)? ?(?P<number>[\d,.]+)(?P<unit>[KMB]?)", message, re.IGNORECASE)
+    if found is None:
+        return False
+    number = found["number"].rstrip(".,").replace(",", "")
+    limit = int(float(number) * {"": 1, "K": 1e3, "M": 1e6, "B": 1e9}[found["unit"].upper()])
+    job = jobs.get(db, batch.job_id)
+    learn_token_limit(db, send.account, job, limit)
+    # refused again and again, it may be too large by the provider's count though not by ours
+    too_large = batch.input_tokens > limit or (send.number >= TOO_OFTEN and batch.requests > 1)
+    if too_large:
+        learn_too_large(db, send.account, job, batch)
+    return too_large
 
 
 def _record_gone(pipeline: Pipeline, batch: Batch, remote_id: str, turn: Polled) -> None:

@@ -66,6 +66,8 @@ class Limits:
 
     max_requests: int
     max_bytes: int
+    max_tokens: int | None = None
+    """Input tokens, where the provider is known to queue no more of them."""
 
 
 class RequestFiles:
@@ -124,7 +126,7 @@ class RequestFiles:
 
     def _place(self, request: Request) -> tuple[str, int, int, str, int]:
         file = self._file
-        if file is None or not file.has_room(len(request.line), self._limits):
+        if file is None or not file.has_room(request, self._limits):
             self._finish_file()
             number = len(self._done)
             handle = self._stack.enter_context(self._half(self._folder.requests(number)).open("wb", 1024 * 1024))
@@ -158,15 +160,18 @@ class _RequestFile:
         self._digest = hashlib.sha256()
         self._bytes = 0
         self._tokens: list[int] = []
+        self._input_tokens = 0
 
-    def has_room(self, size: int, limits: Limits) -> bool:
-        return len(self._tokens) < limits.max_requests and self._bytes + size <= limits.max_bytes
+    def has_room(self, request: Request, limits: Limits) -> bool:
+        fits = limits.max_tokens is None or self._input_tokens + request.input_tokens <= limits.max_tokens
+        return fits and len(self._tokens) < limits.max_requests and self._bytes + len(request.line) <= limits.max_bytes
 
     def add(self, request: Request) -> int:
         self._handle.write(request.line)
         self._digest.update(request.line)
         self._bytes += len(request.line)
         self._tokens.append(request.input_tokens)
+        self._input_tokens += request.input_tokens
         return len(self._tokens)
 
     def finish(self) -> FilePlan:

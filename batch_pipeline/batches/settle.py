@@ -124,6 +124,7 @@ def record_created(pipeline: Pipeline, batch: Batch, send: Send, remote: BatchOb
                 remote_status=remote.status,
                 submitted_at=float(remote.created_at),
                 expires_at=None if remote.expires_at is None else float(remote.expires_at),
+                wait_kind=None,
                 wait_reason=None,
                 wait_until=None,
             )
@@ -138,7 +139,8 @@ def record_refused(pipeline: Pipeline, batch: Batch, send: Send, reply: Refused)
     with pipeline.ledger.begin() as db:
         if sends.write(db, send, end="refused") is not None:
             fresh = batches.get(db, batch.batch_id)
-            batches.write(db, fresh, wait_reason=f"refused: {reply.message}", wait_until=_again_at(reply))
+            told = f"refused: {reply.message}"
+            batches.write(db, fresh, wait_kind="refused", wait_reason=told, wait_until=_again_at(reply))
             events.record(db, "refused", batch.job_id, batch.batch_id, status=reply.status, message=reply.message)
     reach("refuse.recorded")
 

@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from batch_pipeline.batches.admission import Waits, admit
 from batch_pipeline.batches.cancel import cancel_batch
 from batch_pipeline.batches.files import must_be_as_planned
 from batch_pipeline.batches.pipeline import Pipeline
@@ -40,6 +41,9 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 log = logging.getLogger(__name__)
+
+ADMISSION_SECONDS = 60.0
+"""When the monitor asks again for a batch that a budget or the capacity held back; whoever submits asks at once."""
 
 
 @dataclass
@@ -91,7 +95,12 @@ def create(pipeline: Pipeline, provider: Provider, batch_id: str) -> str | None:
             batch = batches.get(db, batch_id)
         if why := _not_now(batch):
             return why
-        open_sends = sends.open_of_batch(db, batch_id) or [sends.claim(db, batch_id, provider.account)]
+        open_sends = sends.open_of_batch(db, batch_id)
+        if not open_sends:
+            if waits := admit(db, pipeline.settings, provider.account, jobs.get(db, batch.job_id), batch):
+                _note_wait(db, batch, waits)
+                return waits.why
+            open_sends = [sends.claim(db, batch_id, provider.account)]
     reach("claim.recorded")
     why_not: str | None = None
     for send in open_sends:
@@ -107,9 +116,16 @@ def create(pipeline: Pipeline, provider: Provider, batch_id: str) -> str | None:
 def _not_now(batch: Batch) -> str | None:
     if batch.ended_at is not None:
         return "cancelled before it was sent"
-    if batch.wait_until is not None and batch.wait_until > time.time():
+    if batch.wait_kind == "refused" and batch.wait_until is not None and batch.wait_until > time.time():
         return f"{batch.wait_reason}; it goes again by itself in {batch.wait_until - time.time():.0f} s"
     return None
+
+
+def _note_wait(db: Connection, batch: Batch, waits: Waits) -> None:
+    again = time.time() + ADMISSION_SECONDS
+    batches.write(db, batch, wait_kind=waits.kind, wait_reason=waits.why, wait_until=again)
+    if batch.wait_kind != waits.kind:
+        events.record(db, "waits", batch.job_id, batch.batch_id, why=waits.why)
 
 
 def _next_step(pipeline: Pipeline, provider: Provider, batch: Batch, send: Send) -> str | None:

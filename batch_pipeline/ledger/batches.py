@@ -26,6 +26,7 @@ class Batch:
     input_tokens: int
     estimate_usd: float
     bound_usd: float
+    wait_kind: str | None = None
     wait_reason: str | None = None
     wait_until: float | None = None
     cancel_asked_at: float | None = None

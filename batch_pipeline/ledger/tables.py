@@ -61,7 +61,8 @@ batches = Table(
     Column("input_tokens", Integer, nullable=False),
     Column("estimate_usd", Float, nullable=False),
     Column("bound_usd", Float, nullable=False),
-    Column("wait_reason", Text),  # why it is planned and not sent
+    Column("wait_kind", String),  # why it is planned and not sent: budget, capacity, refused
+    Column("wait_reason", Text),
     Column("wait_until", Float),
     Column("cancel_asked_at", Float),
     Column("remote_status", String),

@@ -25,6 +25,7 @@ _TRIES = """
     JOIN batch_results AS results USING (batch_id, custom_id)
     WHERE requests.fingerprint IN (SELECT unnest($fingerprints))
       AND results.outcome <> 'cancelled'
+      AND results.error_code IS DISTINCT FROM 'token_limit_exceeded'
     GROUP BY requests.fingerprint
 """
 
@@ -36,7 +37,7 @@ def answered(connection: DuckDBPyConnection, fingerprints: Sequence[str]) -> set
 
 
 def tries(connection: DuckDBPyConnection, fingerprints: Sequence[str]) -> dict[str, int]:
-    """How often each was sent, over all jobs; a cancelled one was not."""
+    """How often each was sent, over all jobs; not counted: cancelled, or in a batch larger than the queue."""
     rows = connection.execute(_TRIES, {"fingerprints": list(fingerprints)}).fetchall()
     return {str(fingerprint): int(count) for fingerprint, count in rows}
 

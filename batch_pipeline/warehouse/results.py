@@ -59,7 +59,7 @@ _RESULTS = """
     SELECT requests.custom_id, $job_id AS job_id, $batch_id AS batch_id, $task AS task,
         coalesce(found.outcome, $absent) AS outcome,
         found.http_status,
-        CASE WHEN found.outcome IS NULL THEN $absent ELSE found.error_code END AS error_code,
+        CASE WHEN found.outcome IS NULL THEN $absent_code ELSE found.error_code END AS error_code,
         CASE WHEN found.outcome IS NULL THEN $absent_message ELSE found.error_message END AS error_message,
         coalesce(found.input_tokens, 0) AS input_tokens,
         coalesce(found.cached_tokens, 0) AS cached_tokens,
@@ -184,6 +184,15 @@ class Written:
 
 
 @dataclass(frozen=True)
+class Absent:
+    """What becomes of requests that are in no row."""
+
+    outcome: str
+    code: str
+    message: str
+
+
+@dataclass(frozen=True)
 class Stored:
     """What was stored: requests and records by outcome, how each fingerprint ended, rows that belong to nobody."""
 
@@ -195,17 +204,14 @@ class Stored:
     doubled: int = 0
 
 
-def store_batch(
-    connection: DuckDBPyConnection, batch: Written, rows: Iterable[pa.Table], absent: str, absent_message: str
-) -> Stored:
+def store_batch(connection: DuckDBPyConnection, batch: Written, rows: Iterable[pa.Table], absent: Absent) -> Stored:
     """Stores a batch, from the rows of its files; to be called in a transaction.
 
     Args:
         connection: Of `Warehouse.write()`.
         batch: What it is.
         rows: Judged rows in chunks, with the columns of `_collected_rows`.
-        absent: The outcome of requests that are in no row.
-        absent_message: And what is said of them.
+        absent: What becomes of requests that are in no row.
     """
     _forget(connection, batch)
     connection.execute(_ROWS)
@@ -215,7 +221,8 @@ def store_batch(
         connection.unregister("chunk")
     _run(connection, _REQUESTS, batch)
     _run(connection, _RECORDS, batch)
-    _run(connection, _RESULTS, batch, absent=absent, absent_message=absent_message)
+    said = {"absent": absent.outcome, "absent_code": absent.code, "absent_message": absent.message}
+    _run(connection, _RESULTS, batch, **said)
     _run(connection, _with_fields(_ANSWERS, batch, "results.response_text"), batch)
     foreign, doubled = _run(connection, _STRAY, batch).fetchall()[0]
     return _stored(connection, batch, foreign=int(foreign), doubled=int(doubled))

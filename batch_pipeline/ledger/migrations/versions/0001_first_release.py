@@ -123,6 +123,7 @@ def upgrade() -> None:
         sa.Column("input_tokens", sa.Integer(), nullable=False),
         sa.Column("estimate_usd", sa.Float(), nullable=False),
         sa.Column("bound_usd", sa.Float(), nullable=False),
+        sa.Column("wait_kind", sa.String(), nullable=True),
         sa.Column("wait_reason", sa.Text(), nullable=True),
         sa.Column("wait_until", sa.Float(), nullable=True),
         sa.Column("cancel_asked_at", sa.Float(), nullable=True),

@@ -1,0 +1,132 @@
+"""Admission: may this batch be sent now? Asked in the transaction of its claim, so that no two pass on one sum.
+
+Budgets are held to with the batch's *bound*, the most that it may cost; capacity with its input tokens.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Literal
+
+from batch_pipeline.batches.points import reach
+from batch_pipeline.ledger import budgets, events, meta
+from batch_pipeline.ledger.batches import Batch
+from batch_pipeline.ledger.jobs import Job
+from batch_pipeline.settings import PREFIX, Settings
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+DEFAULT_JOB_USD = 5.0
+"""What a job may spend where no budget is set, at a provider that costs money."""
+HALF_A_CENT = 0.005
+FILE_SHARE = 0.8
+"""The share of the provider's token queue that one file may fill: the count that decides is not ours."""
+
+Kind = Literal["budget", "capacity"]
+
+
+@dataclass(frozen=True)
+class Waits:
+    """Why a batch is not sent now."""
+
+    kind: Kind
+    why: str
+
+
+def admit(db: Connection, settings: Settings, account: str, job: Job, batch: Batch) -> Waits | None:
+    """None if the batch may be claimed in this very transaction."""
+    budgets.hold(db)
+    reach("admit.sum_read")
+    return _over_budget(db, settings, job, batch) or _over_capacity(db, settings, account, job, batch)
+
+
+def token_limit(db: Connection, settings: Settings, account: str, model: str) -> int | None:
+    """Input tokens of a model that may be queued at once: the setting, else what the provider once said."""
+    learned = meta.get(db, _limit_name(account, model))
+    return settings.enqueued_tokens or (learned if isinstance(learned, int) else None)
+
+
+def learn_token_limit(db: Connection, account: str, job: Job, limit: int) -> None:
+    """Keeps what the provider's own words gave as the limit."""
+    if meta.get(db, _limit_name(account, job.model)) != limit:
+        meta.put(db, _limit_name(account, job.model), limit)
+        events.record(db, "token limit learned", job.job_id, model=job.model, tokens=limit)
+
+
+def file_tokens(db: Connection, settings: Settings, account: str, model: str) -> int | None:
+    """Input tokens of one file: a share of the queue, or what was learned when even that was too large."""
+    queue, learned = token_limit(db, settings, account, model), meta.get(db, _file_name(account, model))
+    known = [int(FILE_SHARE * queue)] if queue is not None else []
+    return min([*known, learned] if isinstance(learned, int) else known, default=None)
+
+
+def learn_too_large(db: Connection, account: str, job: Job, batch: Batch) -> None:
+    """Keeps that files must be smaller than this batch: half of it, and again half if that is too large as well."""
+    meta.put(db, _file_name(account, job.model), max(1, batch.input_tokens // 2))
+
+
+def job_budget(settings: Settings, job: Job) -> float | None:
+    """USD that a job may spend: its own budget, the setting, or the default where money is spent at all."""
+    own = job.metadata.get("budget_usd")
+    if isinstance(own, int | float):
+        return float(own)
+    if settings.budget_job_usd is not None:
+        return settings.budget_job_usd
+    return None if job.provider == "local" else DEFAULT_JOB_USD
+
+
+def _over_budget(db: Connection, settings: Settings, job: Job, batch: Batch) -> Waits | None:
+    day, month, end = _day_and_month(settings)
+    own = job_budget(settings, job)
+    checks = [
+        ("this job", own, lambda: budgets.spent_by_job(db, job.root_job_id), f"--budget or {PREFIX}BUDGET_JOB_USD"),
+        ("today", settings.budget_day_usd, lambda: budgets.spent_between(db, day, end), f"{PREFIX}BUDGET_DAY_USD"),
+        (
+            "this month",
+            settings.budget_month_usd,
+            lambda: budgets.spent_between(db, month, end),
+            f"{PREFIX}BUDGET_MONTH_USD",
+        ),
+    ]
+    for what, limit, spent, setting in checks:
+        if limit is not None and batch.bound_usd > 0 and (taken := spent()) + batch.bound_usd > limit:
+            return Waits(
+                "budget",
+                f"budget: {what} may spend {_usd(limit)}, {_usd(taken)} are spent or reserved, "
+                f"and this batch may cost {_usd(batch.bound_usd)}; raise {setting} to send it",
+            )
+    return None
+
+
+def _over_capacity(db: Connection, settings: Settings, account: str, job: Job, batch: Batch) -> Waits | None:
+    limit = token_limit(db, settings, account, job.model)
+    if limit is None:
+        return None
+    queued = budgets.queued_tokens(db, account, job.model)
+    if queued == 0 or queued + batch.input_tokens <= limit:
+        return None  # one that is alone is sent whatever it holds: the provider has the last word
+    return Waits(
+        "capacity",
+        f"capacity: {queued:,} of {limit:,} input tokens of {job.model} are queued at the provider, "
+        f"and this batch has {batch.input_tokens:,}; it goes when others have ended",
+    )
+
+
+def _day_and_month(settings: Settings) -> tuple[float, float, float]:
+    """Start of today, start of this month, and the end of today, in the pipeline's time zone (unix seconds)."""
+    today = datetime.now(settings.tz).replace(hour=0, minute=0, second=0, microsecond=0)
+    return today.timestamp(), today.replace(day=1).timestamp(), (today + timedelta(days=1)).timestamp()
+
+
+def _usd(amount: float) -> str:
+    return f"{amount:.2f} USD" if amount >= HALF_A_CENT else f"{amount:.6f} USD"
+
+
+def _file_name(account: str, model: str) -> str:
+    return f"file_tokens:{account}:{model}"
+
+
+def _limit_name(account: str, model: str) -> str:
+    return f"enqueued_tokens:{account}:{model}"
