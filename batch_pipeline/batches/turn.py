@@ -96,7 +96,7 @@ def wait_for(
         told(now)
         if now.final:
             return now
-        if now.state == "planned":
+        if not any(batch.state in ("submitted", "ended") for batch in now.batches):
             pipeline.must_be_enabled()
         failed = failed + 1 if stopped else 0
         if stopped and (failed >= PATIENCE or not _passes(stopped)):
