@@ -1,12 +1,16 @@
 """Recover: what the second memory knows and the ledger does not.
 
 A process was killed between a marker and the ledger, or the ledger was restored, deleted or replaced. Markers come
-first in every turn; a job that the ledger lacks comes back from its folder.
+first in every turn; a job that the ledger lacks comes back from its folder; a batch that the provider lists as ours and
+no send knows is written in, too.
 """
 
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from batch_pipeline.batches.pipeline import Pipeline
@@ -14,10 +18,15 @@ from batch_pipeline.batches.points import reach
 from batch_pipeline.ledger import batches, events, fingerprints, jobs, sends
 from batch_pipeline.ledger.batches import Batch
 from batch_pipeline.ledger.jobs import Job
+from batch_pipeline.ledger.sends import Send
 from batch_pipeline.warehouse import plan_index
+from batch_pipeline.wire.batch import BatchObject
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
+
+LISTED_SECONDS = 30 * 24 * 3600.0
+"""How far back a whole recovery reads the provider's listing: as long as the provider keeps files."""
 
 
 def recover(pipeline: Pipeline) -> None:
@@ -27,20 +36,95 @@ def recover(pipeline: Pipeline) -> None:
     for claim in sorted(behind):
         marked = pipeline.markers.read(claim)
         with pipeline.ledger.begin() as db:
-            if batches.exists(db, marked.batch_id) or _restore_plan(pipeline, db, marked.batch_id):
+            if batches.exists(db, marked.batch_id) or _restore_plan(pipeline, db, _job_of(marked.batch_id)):
                 sends.remember(db, marked)
         reach("recover.row")
 
 
-def _restore_plan(pipeline: Pipeline, db: Connection, batch_id: str) -> bool:
-    """Writes a job's plan in again, from its folder; False where that is gone too."""
-    folder = pipeline.folder(batch_id.rpartition("-")[0])
+@dataclass
+class Recovered:
+    """What a whole recovery found."""
+
+    jobs: list[str] = field(default_factory=list[str])
+    """Jobs whose plans came back from their folders."""
+    adopted: list[str] = field(default_factory=list[str])
+    """Provider batches that are known again."""
+    orphans: list[str] = field(default_factory=list[str])
+    """Provider batches that carry this pipeline's id, and of whose job nothing is left here."""
+
+
+def recover_all(pipeline: Pipeline, provider_name: str) -> Recovered:
+    """Rebuilds what can be rebuilt: from the folders, the markers, and the provider's listing of its last 30 days.
+
+    Raises:
+        ProviderError: The listing failed; what came from folders and markers is kept.
+    """
+    recovered = Recovered()
+    for path in sorted(pipeline.settings.batches_dir.glob("*/plan.json")):
+        with pipeline.ledger.begin() as db:
+            if _restore_plan(pipeline, db, path.parent.name):
+                recovered.jobs.append(path.parent.name)
+    recover(pipeline)
+    provider = pipeline.provider(provider_name)
+    listing = provider.list(time.time() - LISTED_SECONDS)
+    recovered.adopted = adopt_unknown(pipeline, provider.account, listing.batches)
+    with pipeline.ledger.read() as db:
+        known = sends.remote_ids(db)
+    recovered.orphans = [
+        remote.id for remote in listing.batches if _claimed(pipeline, remote) and remote.id not in known
+    ]
+    return recovered
+
+
+def adopt_unknown(pipeline: Pipeline, account: str, listed: Iterable[BatchObject]) -> list[str]:
+    """Writes in the listed batches that carry this pipeline's id and no send knows; gives their remote ids."""
+    with pipeline.ledger.read() as db:
+        known = sends.remote_ids(db)
+    unknown = [remote for remote in listed if remote.id not in known and _claimed(pipeline, remote)]
+    return [remote.id for remote in unknown if _adopt(pipeline, account, remote)]
+
+
+def _adopt(pipeline: Pipeline, account: str, remote: BatchObject) -> bool:
+    told = remote.metadata or {}
+    batch_id, created_at = told["batch"], float(remote.created_at)
+    posted = Send(batch_id, 0, told["claim"], account, created_at, remote.input_file_id, created_at, created_at)
+    with pipeline.ledger.begin() as db:
+        if not batches.exists(db, batch_id) and not _restore_plan(pipeline, db, _job_of(batch_id)):
+            return False
+        sends.remember(db, posted)
+        send = next((send for send in sends.open_of_batch(db, batch_id) if send.claim == posted.claim), None)
+        if send is None or send.remote_id is not None or sends.write(db, send, remote_id=remote.id) is None:
+            return False
+        batches.write(
+            db,
+            batches.get(db, batch_id),
+            input_file_id=remote.input_file_id,
+            remote_status=remote.status,
+            submitted_at=created_at,
+        )
+        events.record(db, "adopted", _job_of(batch_id), batch_id, remote_id=remote.id)
+    return True
+
+
+def _claimed(pipeline: Pipeline, remote: BatchObject) -> bool:
+    told = remote.metadata or {}
+    return told.get("pipeline") == pipeline.pipeline_id and bool(told.get("claim")) and bool(told.get("batch"))
+
+
+def _restore_plan(pipeline: Pipeline, db: Connection, job_id: str) -> bool:
+    """Writes a job's plan in again, from its folder; False where it is known, or the folder is gone too."""
+    folder = pipeline.folder(job_id)
     if not folder.plan.exists():
         return False
     plan = json.loads(folder.plan.read_bytes())
     job = Job(**plan["job"])
-    if jobs.restore(db, job):
-        batches.add(db, [Batch(**batch) for batch in plan["batches"]])
-        fingerprints.take(db, job.job_id, plan_index.in_flight(folder.request_index))
-        events.record(db, "restored", job.job_id)
+    if not jobs.restore(db, job):
+        return False
+    batches.add(db, [Batch(**batch) for batch in plan["batches"]])
+    fingerprints.take(db, job.job_id, plan_index.in_flight(folder.request_index))
+    events.record(db, "restored", job.job_id)
     return True
+
+
+def _job_of(batch_id: str) -> str:
+    return batch_id.rpartition("-")[0]

@@ -99,6 +99,8 @@ def _delete_or_not(pipeline: Pipeline, provider: Provider, file_id: str, listing
 
 def _give_way(pipeline: Pipeline, provider: Provider, batch: Batch, send: Send) -> str | None:
     """A new attempt may send again; where nothing was fenced and much is at stake, a person decides."""
+    if _ended_on_disk(pipeline, batch, send):
+        return "its files are on the disk: it is collected from them"
     if not _deletes_files(pipeline, provider) and batch.bound_usd > pipeline.settings.hold_above_usd:
         why = (
             f"the reply to create was lost, the server deletes no files, and it may cost {batch.bound_usd:.2f} USD: "
@@ -109,6 +111,23 @@ def _give_way(pipeline: Pipeline, provider: Provider, batch: Batch, send: Send) 
                 events.record(db, "held", batch.job_id, batch.batch_id, why=why)
         return f"held: {why}"
     return record_void(pipeline, batch, send)
+
+
+def _ended_on_disk(pipeline: Pipeline, batch: Batch, send: Send) -> bool:
+    """A ledger came back from the folders, and the provider has forgotten the batch; what it gave is here still."""
+    folder = pipeline.folder(batch.job_id)
+    output, errors = (
+        path.name if path.exists() else None for path in (folder.output(batch.number), folder.errors(batch.number))
+    )
+    if output is None and errors is None:
+        return False
+    with pipeline.ledger.begin() as db:
+        if sends.write(db, send, end="collected") is not None:
+            fresh = batches.get(db, batch.batch_id)
+            values = {"output_file_id": output, "error_file_id": errors, "remote_status": "completed"}
+            batches.write(db, fresh, **values, ended_at=time.time(), submitted_at=send.posted_at)
+            events.record(db, "found on disk", batch.job_id, batch.batch_id)
+    return True
 
 
 def record_created(pipeline: Pipeline, batch: Batch, send: Send, remote: BatchObject, how: str) -> str | None:

@@ -213,23 +213,6 @@ def test_a_file_that_was_changed_after_planning_is_not_sent(pipeline: Pipeline, 
     assert books.batches == []
 
 
-def test_a_ledger_that_was_deleted_learns_of_what_was_sent(
-    make_pipeline: Callable[..., Pipeline], books: Books
-) -> None:
-    pipeline = make_pipeline()
-    books.order({"kind": "reply_lost", "on": "batches.create"})
-    write_notes(pipeline, 3)
-    job = planned(pipeline)
-    submit_job(pipeline, job.job_id)
-    pipeline.close()
-    for path in pipeline.data_dir.glob("ledger.db*"):
-        path.unlink()
-    after = make_pipeline()
-    submit(after, "local")
-    assert run(after, job).outcomes == {"answered": 3}
-    assert len(books.batches) == 1
-
-
 def _wait_no_longer(pipeline: Pipeline, batch_id: str) -> None:
     with pipeline.ledger.begin() as db:
         batches.write(db, batches.get(db, batch_id), wait_until=0.0)
