@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from batch_pipeline.batches.collect import collect
 from batch_pipeline.batches.pipeline import Pipeline
@@ -91,24 +91,24 @@ def wait_for(
     """
     failed = 0
     while True:
-        stopped = _turn_stopped_by(pipeline, job_id)
+        turn = _turn_or_why_not(pipeline, job_id)
         now = status(pipeline, job_id)
-        told(now)
+        told(replace(now, waits_for=now.waits_for or next(iter(turn.not_yet.values()), None)))
         if now.final:
             return now
         if not any(batch.state in ("submitted", "ended") for batch in now.batches):
             pipeline.must_be_enabled()
-        failed = failed + 1 if stopped else 0
-        if stopped and (failed >= PATIENCE or not _passes(stopped)):
-            raise stopped
+        failed = failed + 1 if turn.stopped else 0
+        if turn.stopped and (failed >= PATIENCE or not _passes(turn.stopped)):
+            raise turn.stopped
         time.sleep(poll_seconds)
 
 
-def _turn_stopped_by(pipeline: Pipeline, job_id: str) -> PipelineError | None:
+def _turn_or_why_not(pipeline: Pipeline, job_id: str) -> Turn:
     try:
-        return take_turn(pipeline, job_id).stopped
+        return take_turn(pipeline, job_id)
     except ProviderError as error:
-        return error
+        return Turn(stopped=error)
 
 
 def _passes(error: PipelineError) -> bool:
