@@ -32,6 +32,12 @@ class Books:
         """Lines over all batches."""
         return sum(cast(int, batch["lines_executed"]) for batch in self.batches)
 
+    @property
+    def files_kept(self) -> int:
+        """Files that were uploaded or made, and not deleted."""
+        files = cast("list[dict[str, object]]", cast("dict[str, object]", self._ask("GET", "/books"))["files"])
+        return sum(file["deleted_at"] is None for file in files)
+
     def order(self, *faults: dict[str, object]) -> None:
         """Orders faults, in place of all that were ordered."""
         self._ask("PUT", "/faults", list(faults))

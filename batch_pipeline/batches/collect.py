@@ -87,7 +87,18 @@ def collect_batch(pipeline: Pipeline, job: Job, batch: Batch) -> str | None:
     if stored is not None:
         _settle(pipeline, job, batch, files, stored)
     reach("collect.ledger_committed")
+    if pipeline.settings.delete_remote_files:
+        _delete_remote_files(pipeline, job, batch)
     return None
+
+
+def _delete_remote_files(pipeline: Pipeline, job: Job, batch: Batch) -> None:
+    """What is collected lies here; at the provider it would be kept for 30 days."""
+    provider = pipeline.provider(job.provider)
+    for file_id in (batch.input_file_id, batch.output_file_id, batch.error_file_id):
+        if file_id is not None:
+            provider.delete_file(file_id)
+    reach("collect.remote_deleted")
 
 
 def _of_another_account(pipeline: Pipeline, job: Job, batch: Batch) -> bool:

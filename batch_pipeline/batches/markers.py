@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -28,3 +29,8 @@ class Markers:
     def read(self, claim: str) -> Send:
         """The send as it was when its marker was written."""
         return Send(**json.loads((self._folder / f"{claim}.json").read_bytes()))
+
+    def remove(self, claims: Iterable[str]) -> None:
+        """Forgets the markers of sends that are collected."""
+        for claim in claims:
+            (self._folder / f"{claim}.json").unlink(missing_ok=True)

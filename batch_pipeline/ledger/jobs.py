@@ -115,6 +115,12 @@ def not_closed(db: Connection) -> list[Job]:
     return [row_of(Job, row) for row in rows.mappings()]
 
 
+def closed_before(db: Connection, before: float) -> list[Job]:
+    """Jobs and attempts for which nothing more was sent since then (unix seconds)."""
+    rows = db.execute(select(jobs).where(jobs.c.closed_at < before).order_by(jobs.c.created_at, jobs.c.job_id))
+    return [row_of(Job, row) for row in rows.mappings()]
+
+
 def begin_plan(db: Connection, job: Job, planner: str) -> Job:
     """Makes `planner` the one whose plan counts, and lets go what an earlier one had taken.
 
