@@ -13,7 +13,7 @@ from sqlalchemy import Connection, exists, func, insert, literal, select, update
 from sqlalchemy.exc import IntegrityError
 
 from batch_pipeline.ledger.rows import compare_and_set, row_of
-from batch_pipeline.ledger.tables import sends
+from batch_pipeline.ledger.tables import batches, sends
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,8 @@ def open_of_batch(db: Connection, batch_id: str) -> list[Send]:
 
 
 def open_of_job(db: Connection, job_id: str) -> dict[str, Send]:
-    """The open attempt of each batch of a job (batch ids are `<job>-<number>`)."""
-    rows = select(sends).where(sends.c.batch_id.startswith(f"{job_id}-", autoescape=True), sends.c.end.is_(None))
+    """The open attempt of each batch of a job."""
+    rows = select(sends).join(batches).where(batches.c.job_id == job_id, sends.c.end.is_(None))
     return {send.batch_id: send for send in (row_of(Send, row) for row in db.execute(rows).mappings())}
 
 
