@@ -20,7 +20,7 @@ from batch_pipeline.tasks.registry import load_tasks
 def build_definitions() -> dg.Definitions:
     """The definitions, for the tasks that load and the settings of the environment."""
     settings = load_settings()
-    tasks = load_tasks().by_name.values()
+    tasks = [task for name, task in load_tasks().by_name.items() if not settings.tasks or name in settings.tasks]
     task_assets = [asset for task in tasks for asset in build_batch_assets(task)]
     followed = [*(keys.results_key(task.name) for task in tasks), keys.ADHOC_JOBS]
     reports = [build_adhoc_jobs(), *build_reports(followed)]

@@ -62,6 +62,8 @@ class Settings(BaseSettings):
     """A DuckDB file; `<data_dir>/warehouse.duckdb` otherwise."""
     repos: Annotated[tuple[str, ...], NoDecode] = ()
     """`owner/name`, separated by commas: what the nightly schedule pulls."""
+    tasks: Annotated[tuple[str, ...], NoDecode] = ()
+    """Tasks that have assets in Dagster, separated by commas; all of them where it is empty."""
     first_night: date = date(2026, 1, 1)
     night_hour: int = Field(default=2, ge=0, le=23)
     timezone: str = "UTC"
@@ -90,9 +92,9 @@ class Settings(BaseSettings):
     log_format: Literal["text", "json"] = "text"
     api_token: SecretStr | None = None
 
-    @field_validator("repos", mode="before")
+    @field_validator("repos", "tasks", mode="before")
     @classmethod
-    def _split_repos(cls, value: object) -> object:
+    def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
     @field_validator("timezone")
