@@ -68,20 +68,24 @@ def recover_all(pipeline: Pipeline, provider_name: str) -> Recovered:
     provider = pipeline.provider(provider_name)
     listing = provider.list(time.time() - LISTED_SECONDS)
     recovered.adopted = adopt_unknown(pipeline, provider.account, listing.batches)
-    with pipeline.ledger.read() as db:
-        known = sends.remote_ids(db)
-    recovered.orphans = [
-        remote.id for remote in listing.batches if _claimed(pipeline, remote) and remote.id not in known
-    ]
+    recovered.orphans = orphans(pipeline, listing.batches)
     return recovered
 
 
 def adopt_unknown(pipeline: Pipeline, account: str, listed: Iterable[BatchObject]) -> list[str]:
     """Writes in the listed batches that carry this pipeline's id and no send knows; gives their remote ids."""
+    return [remote.id for remote in _unknown(pipeline, listed) if _adopt(pipeline, account, remote)]
+
+
+def orphans(pipeline: Pipeline, listed: Iterable[BatchObject]) -> list[str]:
+    """The listed batches that carry this pipeline's id, and that nothing here knows."""
+    return [remote.id for remote in _unknown(pipeline, listed)]
+
+
+def _unknown(pipeline: Pipeline, listed: Iterable[BatchObject]) -> list[BatchObject]:
     with pipeline.ledger.read() as db:
         known = sends.remote_ids(db)
-    unknown = [remote for remote in listed if remote.id not in known and _claimed(pipeline, remote)]
-    return [remote.id for remote in unknown if _adopt(pipeline, account, remote)]
+    return [remote for remote in listed if remote.id not in known and _claimed(pipeline, remote)]
 
 
 def _adopt(pipeline: Pipeline, account: str, remote: BatchObject) -> bool:
