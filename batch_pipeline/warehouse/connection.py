@@ -111,8 +111,8 @@ class Warehouse:
             lock.release()
 
     def _prepare(self) -> None:
-        """Makes the file and brings its schema up to date, once a process."""
-        if self._opened.current:
+        """Makes the file and brings its schema up to date, once a process; and again where somebody removed it."""
+        if self._opened.current and self.path.exists():
             return
         with self.write_lock():
             if not self.path.exists() or not self._is_current():
@@ -193,7 +193,7 @@ _registry = threading.Lock()
 
 def _opened_here(path: Path) -> _Opened:
     with _registry:
-        return _opened.setdefault(path.absolute(), _Opened())
+        return _opened.setdefault(path.resolve(), _Opened())
 
 
 def _holder(message: str) -> str | None:
