@@ -1,7 +1,242 @@
-"""`demo`."""
+"""`demo`: sample issues, a small model on this machine, and a real Dagster, from nothing to answers."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from batch_pipeline.cli.local_server import Engine, default_engine
+from batch_pipeline.cli.output import AsJson, Column, plural, print_json, print_table, say, usd
+from batch_pipeline.cli.progress import progress, requests_done
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    from batch_pipeline.batches.money import Comparison
+    from batch_pipeline.batches.pipeline import Pipeline
+    from batch_pipeline.batches.status import JobStatus
+    from batch_pipeline.cli.night import Night
+    from batch_pipeline.cli.programs import Programs
+
+TASK = "issue_kind"
+"""The demo's task: 1.3 s an issue with the small model, on one thread."""
+SECONDS = 270.0
+"""How long it may take; then something is wrong."""
 
 
 def add_to(app: typer.Typer) -> None:
     """Adds the verb."""
+    app.command(short_help="Answer 30 sample issues on this machine, through Dagster.")(demo)
+
+
+def demo(
+    *,
+    engine: Annotated[
+        Engine | None, typer.Option("--engine", help="Who answers; smollm2 where it is installed.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Answer 30 sample issues with a small model on this machine, through Dagster's daemon and sensors.
+
+    It has data of its own, and ends everything that it starts. Run again, it sends nothing: all is answered.
+    """
+    told = partial(print, flush=True) if not as_json else _silent
+    began, chosen = time.time(), engine or default_engine()
+    with _own_pipeline() as pipeline:
+        repos, night = _load(pipeline)
+        before = _answered(pipeline)
+        told(f"{_issues(pipeline)} sample issues of {len(repos)} repositories, {before} of them answered before.")
+        told(f"Starting the local server, which answers with {chosen}, and Dagster's daemon.")
+        try:
+            _work(pipeline, repos, night, chosen, as_json=as_json)
+        except KeyboardInterrupt:
+            told("\nStopped, and everything ended. Nothing is lost: run it again, and it goes on.")
+            raise typer.Exit(130) from None
+        _report(pipeline, before, began, as_json=as_json)
+
+
+def _work(pipeline: Pipeline, repos: list[str], night: date, engine: Engine, *, as_json: bool) -> None:
+    """Everything between the issues and their answers; all that it starts has ended when it returns."""
+    import dagster as dg
+
+    from batch_pipeline.cli.dagster_home import dagster_home, fail_dead_runs, workspace
+    from batch_pipeline.cli.dev import start_local_server
+    from batch_pipeline.cli.night import Night
+    from batch_pipeline.cli.programs import programs
+
+    settings = pipeline.settings
+    with (
+        dagster_home(settings) as home,
+        programs(settings.data_dir / "logs", {**os.environ, "DAGSTER_HOME": str(home)}) as running,
+        dg.DagsterInstance.from_config(str(home)) as instance,
+    ):
+        fail_dead_runs(instance)
+        start_local_server(running, settings, engine)
+        running.start("daemon", "dagster._daemon", "run", "-w", str(workspace()))
+        asked = Night(instance, night, repos, TASK)
+        asked.launch(running)
+        _follow(pipeline, running, asked, as_json=as_json)
+
+
+def _follow(pipeline: Pipeline, running: Programs, night: Night, *, as_json: bool) -> None:
+    """Waits until the night is planned, and every job of it collected."""
+    total, before = _issues(pipeline), _answered(pipeline)
+    with progress(as_json=as_json) as told:
+
+        def is_over() -> bool:
+            planned, jobs = night.is_planned, _jobs(pipeline)
+            under_way = [job for job in jobs if not job.final]
+            done = sum(requests_done(job)[0] for job in under_way)
+            answered = max(before, sum(job.answered for job in jobs))
+            told(min(total, answered + done), total, _doing(under_way, planned=planned))
+            return planned and not under_way
+
+        running.wait_until(is_over, SECONDS, "The night's collection")
+
+
+def _doing(under_way: list[JobStatus], *, planned: bool) -> str:
+    if under_way:
+        done, total = (sum(counts) for counts in zip(*map(requests_done, under_way), strict=True))
+        return "collecting the answers" if done == total else "in flight at the local server"
+    return "all collected" if planned else "Dagster plans the night"
+
+
+def _report(pipeline: Pipeline, before: int, began: float, *, as_json: bool) -> None:
+    sent = sum(job.requests for job in _jobs(pipeline) if job.created_at >= began)
+    answers, cost = _answers(pipeline), _cost(pipeline)
+    if as_json:
+        seconds = round(time.time() - began, 1)
+        told = {"answers": [asdict(answer) for answer in answers], "requests_sent": sent, "seconds": seconds}
+        print_json({**told, "cost": asdict(cost), "saved_usd": cost.saved_usd})
+        return
+    columns = [Column("Issue"), Column("Label"), Column("Title", shrinks=True)]
+    print_table(columns, [(answer.record_id, answer.label, answer.title) for answer in answers])
+    say()
+    if not sent:
+        say(f"No request was sent: all {before} answers had been there before.")
+    model, seconds = pipeline.settings.price_as, time.time() - began
+    say(f"These {plural(len(answers), 'answer')} cost {usd(cost.paid_usd)} on this machine, in {seconds:.0f} s.")
+    say(
+        f"At OpenAI, with {model}: {usd(cost.realtime_usd)} in realtime, {usd(cost.batch_usd)} in batch; "
+        f"{usd(cost.saved_usd)} ({cost.saved_share:.0%}) saved."
+    )
+    say(f"Look at them: BATCH_PIPELINE_DATA_DIR={pipeline.data_dir} batch-pipeline query 'FROM {TASK}_latest'")
+    say("Next: batch-pipeline dev, and the README's first steps.")
+
+
+@contextmanager
+def _own_pipeline() -> Generator[Pipeline]:
+    """A pipeline in a folder of its own, with settings of its own, for us and for all that we start."""
+    from batch_pipeline.cli.session import opened
+    from batch_pipeline.settings import PREFIX, load_settings
+
+    folder = load_settings().data_dir / "demo"
+    for name in [name for name in os.environ if name.startswith(PREFIX) and name not in _KEPT]:
+        del os.environ[name]
+    os.environ.pop("DAGSTER_HOME", None)
+    os.environ |= {
+        f"{PREFIX}DATA_DIR": str(folder),
+        f"{PREFIX}PROVIDER": "local",
+        f"{PREFIX}LOCAL_URL": f"http://127.0.0.1:{_port(folder)}/v1",
+        f"{PREFIX}TASKS": TASK,
+        f"{PREFIX}POLL_SECONDS": "1",
+        f"{PREFIX}NIGHTLY": "false",
+    }
+    with opened() as pipeline:
+        yield pipeline
+
+
+_KEPT = {"BATCH_PIPELINE_PRICE_AS", "BATCH_PIPELINE_PRICES_FILE", "BATCH_PIPELINE_LOG_FORMAT"}
+
+
+def _port(folder: Path) -> int:
+    """A free port, and the same one each time while it is free: a batch belongs to the address that it was sent to."""
+    from batch_pipeline.cli.programs import free_port, is_free
+
+    noted = folder / "port"
+    if noted.exists() and is_free(port := int(noted.read_text())):
+        return port
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    port = free_port()
+    noted.write_text(str(port))
+    return port
+
+
+def _load(pipeline: Pipeline) -> tuple[list[str], date]:
+    """Loads the samples; their repositories, and the night that they were loaded for the first time."""
+    from batch_pipeline.cli.issues import load_files
+    from batch_pipeline.settings import project_root
+
+    loaded = load_files(pipeline, [str(project_root() / "data" / "issues" / "*.json")])
+    with pipeline.warehouse.read() as connection:
+        night = connection.execute("SELECT min(night) FROM issue_versions").fetchall()[0][0]
+    return list(loaded.repos), night
+
+
+def _issues(pipeline: Pipeline) -> int:
+    with pipeline.warehouse.read() as connection:
+        return int(connection.execute("SELECT count(*) FROM issues").fetchall()[0][0])
+
+
+def _jobs(pipeline: Pipeline) -> list[JobStatus]:
+    from batch_pipeline.batches.status import statuses
+
+    return [job for job in statuses(pipeline) if job.task == TASK]
+
+
+@dataclass(frozen=True)
+class _Answer:
+    record_id: str
+    title: str
+    label: str
+
+
+def _answers(pipeline: Pipeline) -> list[_Answer]:
+    from batch_pipeline.warehouse.answers import type_of_column
+
+    with pipeline.warehouse.read() as connection:
+        if type_of_column(connection, TASK, "label") is None:
+            return []
+        return [_Answer(*row) for row in connection.execute(_ANSWERS).fetchall()]
+
+
+def _answered(pipeline: Pipeline) -> int:
+    return len(_answers(pipeline))
+
+
+def _cost(pipeline: Pipeline) -> Comparison:
+    """What all of the demo's jobs cost, and would have cost elsewhere."""
+    from batch_pipeline.batches.money import Comparison
+    from batch_pipeline.batches.report import comparison, price_threshold
+    from batch_pipeline.ledger import jobs
+    from batch_pipeline.warehouse.figures import figures
+
+    found = _jobs(pipeline)
+    with pipeline.ledger.read() as db:
+        chains = {job.job_id: [each.job_id for each in jobs.attempts(db, job.job_id)] for job in found}
+    total = Comparison()
+    with pipeline.warehouse.read() as connection:
+        for job in found:
+            threshold = price_threshold(pipeline, job.provider, job.model)
+            total += comparison(pipeline, job, figures(connection, chains, threshold)[job.job_id])
+    return total
+
+
+def _silent(_text: str) -> None:
+    """Says nothing: stdout is for JSON."""
+
+
+_ANSWERS = f"""
+    SELECT issues.record_id, issues.title, answers.label
+    FROM {TASK}_latest AS answers
+    JOIN issues USING (record_id)
+    ORDER BY answers.label, issues.repo, issues.number
+"""  # noqa: S608 - a constant of ours

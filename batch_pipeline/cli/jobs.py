@@ -20,7 +20,7 @@ from batch_pipeline.cli.output import (
     say,
     usd,
 )
-from batch_pipeline.cli.progress import progress, requests_done
+from batch_pipeline.cli.progress import progress, requests_done, tell_job
 from batch_pipeline.cli.session import opened
 
 if TYPE_CHECKING:
@@ -219,7 +219,7 @@ def _wait(pipeline: Pipeline, job: str, poll_seconds: float | None, *, as_json: 
     seconds = poll_seconds or (1.0 if provider == "local" else float(pipeline.settings.poll_seconds))
     try:
         with progress(as_json=as_json) as told:
-            return wait_for(pipeline, job, seconds, told)
+            return wait_for(pipeline, job, seconds, lambda now: tell_job(told, now))
     except KeyboardInterrupt:
         tell_error(f"Stopped waiting; the work goes on. Come back with: batch-pipeline collect {job} --wait")
         raise typer.Exit(130) from None

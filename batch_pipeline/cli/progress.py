@@ -1,4 +1,4 @@
-"""How far a wait is: a bar in a terminal, lines in a pipe."""
+"""How far something is: a bar in a terminal, lines in a pipe."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, TextIO
 if TYPE_CHECKING:
     from batch_pipeline.batches.status import JobStatus
 
+Told = Callable[[int, int, str], None]
+"""Takes how many are done, of how many, and what is going on."""
+
 
 @contextmanager
-def progress(*, as_json: bool) -> Generator[Callable[[JobStatus], None]]:
-    """What to call with each new status; JSON keeps stdout for itself, so progress goes to stderr then."""
+def progress(*, as_json: bool) -> Generator[Told]:
+    """What to call when something changed; JSON keeps stdout for itself, so progress goes to stderr then."""
     stream = sys.stderr if as_json else sys.stdout
     if stream.isatty():
         with _bar(stream) as told:
@@ -22,14 +25,15 @@ def progress(*, as_json: bool) -> Generator[Callable[[JobStatus], None]]:
         yield _Lines(stream)
 
 
+def tell_job(told: Told, status: JobStatus) -> None:
+    """Tells how far a job is: requests that the provider is through with, of all that are sent."""
+    waits = f", {status.waits_for}" if status.waits_for else ""
+    told(*requests_done(status), status.state.replace("_", " ") + waits)
+
+
 def requests_done(status: JobStatus) -> tuple[int, int]:
     """Requests that the provider is through with, of all that were sent."""
     return sum(batch.completed for batch in status.batches), sum(batch.total for batch in status.batches)
-
-
-def _state(status: JobStatus) -> str:
-    waits = f", {status.waits_for}" if status.waits_for else ""
-    return status.state.replace("_", " ") + waits
 
 
 class _Lines:
@@ -39,25 +43,19 @@ class _Lines:
         self._stream = stream
         self._last = ""
 
-    def __call__(self, status: JobStatus) -> None:
-        done, total = requests_done(status)
-        line = f"Completed: {done:,}/{total:,} ({_state(status)})"
+    def __call__(self, done: int, total: int, doing: str) -> None:
+        line = f"Completed: {done:,}/{total:,} ({doing})"
         if line != self._last:
             print(line, file=self._stream, flush=True)
             self._last = line
 
 
 @contextmanager
-def _bar(stream: TextIO) -> Generator[Callable[[JobStatus], None]]:
+def _bar(stream: TextIO) -> Generator[Told]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
+    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}", markup=False))
     with Progress(*columns, console=Console(file=stream), transient=True) as shown:
         bar = shown.add_task("")
-
-        def told(status: JobStatus) -> None:
-            done, total = requests_done(status)
-            shown.update(bar, completed=done, total=total, description=_state(status))
-
-        yield told
+        yield lambda done, total, doing: shown.update(bar, completed=done, total=total, description=doing)
