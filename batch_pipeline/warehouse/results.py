@@ -111,7 +111,7 @@ _SHARED = """
         CASE WHEN shared.share = 'unsendable' THEN shared.note ELSE elsewhere.error_message END AS error_message,
         elsewhere.job_id || '/' || elsewhere.custom_id AS reused_from,
         elsewhere.response_text,
-        coalesce(elsewhere.answered_at, now()) AS answered_at
+        coalesce(elsewhere.answered_at, to_timestamp($answered_at)) AS answered_at
     FROM shared
     LEFT JOIN elsewhere USING (fingerprint)
 """
