@@ -131,8 +131,8 @@ def _references(part: object, definitions: Mapping[str, Schema], seen: set[str])
 
 
 def _refuse_names(names: list[str], where: str) -> None:
-    if odd := [name for name in names if '"' in name]:
-        raise InvalidTask(f"`{where}` has a field `{odd[0]}`: a column's name has no quotation marks.")
+    if odd := [name for name in names if '"' in name or name == "*"]:  # no JSON path of DuckDB's says these
+        raise InvalidTask(f"`{where}` has a field `{odd[0]}`: a column's name has no quotation marks, and is not `*`.")
     lower = [name.lower() for name in names]
     if twice := [name for name in names if lower.count(name.lower()) > 1]:
         raise InvalidTask(f"`{where}` has fields `{'` and `'.join(twice)}`, which are one name for a table.")
