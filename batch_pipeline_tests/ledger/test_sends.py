@@ -105,22 +105,22 @@ def test_a_provider_batch_belongs_to_one_send(ledger: Ledger) -> None:
         sends.write(db, other, remote_id="batch_1")
 
 
-def test_open_sends_of_a_job_are_not_those_of_a_job_whose_name_begins_alike(ledger: Ledger) -> None:
+def test_sends_of_a_job_are_not_those_of_a_job_whose_name_begins_alike(ledger: Ledger) -> None:
     for job_id in ("job_2", "jobx2", "job2"):
         fill(ledger, job_id)
         claimed(ledger, f"{job_id}-0000")
     mine = claimed(ledger)
     with ledger.read() as db:
-        assert sends.open_of_job(db, "job") == {BATCH: mine}
-        assert set(sends.open_of_job(db, "job_2")) == {"job_2-0000"}
+        assert sends.by_batch(db, ["job"]) == {BATCH: [mine]}
+        assert set(sends.by_batch(db, ["job_2"])) == {"job_2-0000"}
 
 
-def test_open_sends_of_a_job_are_not_those_of_its_later_attempts(ledger: Ledger) -> None:
+def test_sends_of_a_job_are_not_those_of_its_later_attempts(ledger: Ledger) -> None:
     fill(ledger, "job-again2")
     claimed(ledger, "job-again2-0000")
     mine = claimed(ledger)
     with ledger.read() as db:
-        assert sends.open_of_job(db, "job") == {BATCH: mine}
+        assert sends.by_batch(db, ["job"]) == {BATCH: [mine]}
 
 
 def test_the_send_that_tells_of_a_batch_is_the_one_that_created_it(ledger: Ledger) -> None:

@@ -4,7 +4,7 @@ import json
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batch_pipeline.wire.lines import OutputLine, parse_output_line
@@ -123,11 +123,13 @@ def test_a_custom_id_comes_back_byte_for_byte() -> None:
     assert line.custom_id == custom_id
 
 
+@settings(deadline=None)
 @given(st.binary())
 def test_no_bytes_raise(raw: bytes) -> None:
     parse_output_line(raw)
 
 
+@settings(deadline=None)
 @given(ROWS | JSON)
 def test_no_json_raises_and_a_row_keeps_its_promises(row: object) -> None:
     line = parse_output_line(json.dumps(row).encode())
@@ -137,6 +139,7 @@ def test_no_json_raises_and_a_row_keeps_its_promises(row: object) -> None:
         assert (line.error_code is None) is answered
 
 
+@settings(deadline=None)
 @given(st.sampled_from([ANSWERED, FAILED, EXPIRED]), st.data())
 def test_no_damage_to_a_recorded_row_raises(raw: bytes, data: st.DataObject) -> None:
     at = data.draw(st.integers(0, len(raw)))

@@ -4,7 +4,7 @@ import json
 from dataclasses import astuple
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batch_pipeline.wire.batch import BatchObject
@@ -94,11 +94,13 @@ def test_a_count_that_no_reply_can_have_is_none(count: object) -> None:
     assert read_reply(CHAT, chat({"content": "x"}, prompt_tokens=count)).usage == Usage()
 
 
+@settings(deadline=None)
 @given(st.sampled_from([CHAT, RESPONSES]), st.dictionaries(st.text(max_size=5), JSON))
 def test_no_body_raises(endpoint: str, body: dict[str, object]) -> None:
     read_reply(endpoint, body)
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from([CHAT, RESPONSES]),
     st.fixed_dictionaries(
