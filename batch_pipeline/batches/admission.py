@@ -5,9 +5,10 @@ Budgets are held to with the batch's *bound*, the most that it may cost; capacit
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 from batch_pipeline.batches.points import reach
 from batch_pipeline.ledger import budgets, events, meta
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 DEFAULT_JOB_USD = 5.0
 """What a job may spend where no budget is set, at a provider that costs money."""
 HALF_A_CENT = 0.005
+LEARNED_SECONDS = 24 * 3600.0
+"""How long what was learned of the provider's limits is kept to."""
 FILE_SHARE = 0.8
 """The share of the provider's token queue that one file may fill: the count that decides is not ours."""
 
@@ -44,27 +47,26 @@ def admit(db: Connection, settings: Settings, account: str, job: Job, batch: Bat
 
 def token_limit(db: Connection, settings: Settings, account: str, model: str) -> int | None:
     """Input tokens of a model that may be queued at once: the setting, else what the provider once said."""
-    learned = meta.get(db, _limit_name(account, model))
-    return settings.enqueued_tokens or (learned if isinstance(learned, int) else None)
+    return settings.enqueued_tokens or _learned(db, _limit_name(account, model))
 
 
 def learn_token_limit(db: Connection, account: str, job: Job, limit: int) -> None:
-    """Keeps what the provider's own words gave as the limit."""
-    if meta.get(db, _limit_name(account, job.model)) != limit:
-        meta.put(db, _limit_name(account, job.model), limit)
+    """Keeps what was learned as the limit, for a day: accounts rise."""
+    if _learned(db, _limit_name(account, job.model)) != limit:
         events.record(db, "token limit learned", job.job_id, model=job.model, tokens=limit)
+    _learn(db, _limit_name(account, job.model), limit)
 
 
 def file_tokens(db: Connection, settings: Settings, account: str, model: str) -> int | None:
     """Input tokens of one file: a share of the queue, or what was learned when even that was too large."""
-    queue, learned = token_limit(db, settings, account, model), meta.get(db, _file_name(account, model))
-    known = [int(FILE_SHARE * queue)] if queue is not None else []
-    return min([*known, learned] if isinstance(learned, int) else known, default=None)
+    queue, learned = token_limit(db, settings, account, model), _learned(db, _file_name(account, model))
+    known = [None if queue is None else int(FILE_SHARE * queue), learned]
+    return min((tokens for tokens in known if tokens is not None), default=None)
 
 
 def learn_too_large(db: Connection, account: str, job: Job, batch: Batch) -> None:
     """Keeps that files must be smaller than this batch: half of it, and again half if that is too large as well."""
-    meta.put(db, _file_name(account, job.model), max(1, batch.input_tokens // 2))
+    _learn(db, _file_name(account, job.model), max(1, batch.input_tokens // 2))
 
 
 def job_budget(settings: Settings, job: Job) -> float | None:
@@ -122,6 +124,18 @@ def _day_and_month(settings: Settings) -> tuple[float, float, float]:
 
 def _usd(amount: float) -> str:
     return f"{amount:.2f} USD" if amount >= HALF_A_CENT else f"{amount:.6f} USD"
+
+
+def _learn(db: Connection, name: str, tokens: int) -> None:
+    meta.put(db, name, {"tokens": tokens, "at": time.time()})
+
+
+def _learned(db: Connection, name: str) -> int | None:
+    found = meta.get(db, name)
+    if not isinstance(found, dict):
+        return None
+    learned = cast("dict[str, float]", found)
+    return int(learned["tokens"]) if time.time() - learned["at"] < LEARNED_SECONDS else None
 
 
 def _file_name(account: str, model: str) -> str:

@@ -13,7 +13,7 @@ from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.points import reach
 from batch_pipeline.batches.recover import adopt_unknown
 from batch_pipeline.batches.settle import record_void
-from batch_pipeline.ledger import batches, events, jobs, sends
+from batch_pipeline.ledger import batches, budgets, events, jobs, sends
 from batch_pipeline.ledger.batches import Batch
 from batch_pipeline.ledger.sends import Send
 from batch_pipeline.providers import Provider
@@ -161,8 +161,12 @@ def _larger_than_the_limit(db: Connection, batch: Batch, send: Send, message: st
     number = found["number"].rstrip(".,").replace(",", "")
     limit = int(float(number) * {"": 1, "K": 1e3, "M": 1e6, "B": 1e9}[found["unit"].upper()])
     job = jobs.get(db, batch.job_id)
+    others = budgets.queued_tokens(db, send.account, job.model) - batch.input_tokens
+    if others > 0 and batch.input_tokens <= limit:  # beside others it was too much, by the count that decides
+        learn_token_limit(db, send.account, job, min(limit, others + batch.input_tokens - 1))
+        return False
     learn_token_limit(db, send.account, job, limit)
-    # refused again and again, it may be too large by the provider's count though not by ours
+    # refused again and again though it was alone: too large by the provider's count, if not by ours
     too_large = batch.input_tokens > limit or (send.number >= TOO_OFTEN and batch.requests > 1)
     if too_large:
         learn_too_large(db, send.account, job, batch)

@@ -76,13 +76,13 @@ def status(pipeline: Pipeline, job_id: str) -> JobStatus:
         UnknownJob: There is no job of that id.
     """
     with pipeline.ledger.read() as db:
-        return _status(db, jobs.attempts(db, jobs.get(db, job_id).root_job_id))
+        return _statuses(db, [jobs.get(db, job_id).root_job_id])[0]
 
 
 def statuses(pipeline: Pipeline, limit: int | None = None) -> list[JobStatus]:
-    """All jobs, the newest first."""
+    """All jobs, the newest first; a handful of queries, however many there are."""
     with pipeline.ledger.read() as db:
-        return [_status(db, jobs.attempts(db, job.job_id)) for job in jobs.newest(db, limit)]
+        return _statuses(db, [job.job_id for job in jobs.newest(db, limit)])
 
 
 def batch_state(batch: Batch, send: Send | None) -> BatchState:
@@ -98,14 +98,27 @@ def batch_state(batch: Batch, send: Send | None) -> BatchState:
     return "held" if send.held is not None else "sending"
 
 
-def _status(db: Connection, chain: Sequence[Job]) -> JobStatus:
+def _statuses(db: Connection, root_job_ids: Sequence[str]) -> list[JobStatus]:
+    chains = jobs.chains(db, root_job_ids)
+    every = [job.job_id for chain in chains.values() for job in chain]
+    rows, tried = batches.by_job(db, every), sends.by_batch(db, every)
+    places = {batch_id: place for place, batch_id in enumerate(batches.held_back(db), 1)}
+    found: list[JobStatus] = []
+    for root_job_id in root_job_ids:
+        chain = chains[root_job_id]
+        last = chain[-1]
+        awaited = bool(last.waiting) and last.shared_at is None and fingerprints.still_waiting(db, last.job_id)
+        of_chain = [row for job in chain for row in rows.get(job.job_id, [])]
+        shown = {row.batch_id: _batch_status(row, tried.get(row.batch_id, []), places) for row in of_chain}
+        found.append(_status(chain, of_chain, shown, awaited=awaited))
+    return found
+
+
+def _status(
+    chain: Sequence[Job], rows: Sequence[Batch], shown: Mapping[str, BatchStatus], *, awaited: bool
+) -> JobStatus:
     root, last = chain[0], chain[-1]
-    rows = batches.of_jobs(db, [job.job_id for job in chain])
-    open_sends = {id_: send for job in chain for id_, send in sends.open_of_job(db, job.job_id).items()}
-    latest = {row.batch_id: _last_send(db, row, open_sends) for row in rows}
-    shown = [_batch_status(row, latest[row.batch_id], open_sends.get(row.batch_id)) for row in rows]
-    of_last = [s for s, row in zip(shown, rows, strict=True) if row.job_id == last.job_id]
-    awaited = last.shared_at is None and fingerprints.still_waiting(db, last.job_id)
+    of_last = [shown[row.batch_id] for row in rows if row.job_id == last.job_id]
     outcomes = _outcomes(chain, rows)
     return JobStatus(
         job_id=root.job_id,
@@ -119,7 +132,7 @@ def _status(db: Connection, chain: Sequence[Job]) -> JobStatus:
         requests=sum(job.requests for job in chain),
         outcomes=outcomes,
         attempts=last.attempt,
-        batches=shown,
+        batches=list(shown.values()),
         input_tokens=sum(job.input_tokens for job in chain),
         estimated_cost_usd=sum(job.estimate_usd for job in chain),
         cost_usd=sum(row.cost_usd or 0.0 for row in rows),
@@ -129,18 +142,22 @@ def _status(db: Connection, chain: Sequence[Job]) -> JobStatus:
     )
 
 
-def _last_send(db: Connection, row: Batch, open_sends: Mapping[str, Send]) -> Send | None:
-    return open_sends.get(row.batch_id) or (sends.last_of_batch(db, row.batch_id) if row.submitted_at else None)
-
-
-def _batch_status(row: Batch, send: Send | None, open_send: Send | None) -> BatchStatus:
-    state = batch_state(row, open_send)
-    waits = row.wait_reason if state in ("planned", "sending") else None
-    if waits and row.wait_until and row.wait_until > time.time():
-        waits += f" (goes again in {row.wait_until - time.time():.0f} s)"
-    remote_id = send.remote_id if send else None
+def _batch_status(row: Batch, tried: Sequence[Send], places: Mapping[str, int]) -> BatchStatus:
+    state = batch_state(row, next((send for send in tried if send.end is None), None))
+    created = [send.remote_id for send in tried if send.remote_id is not None and send.end != "void"]
+    waits = _waits_for(row, places) if state in ("planned", "sending") else None
     done = row.completed + row.failed
+    remote_id = created[-1] if created else None
     return BatchStatus(row.batch_id, remote_id, state, row.remote_status, done, row.requests, waits)
+
+
+def _waits_for(row: Batch, places: Mapping[str, int]) -> str | None:
+    if row.wait_reason is None:
+        return None
+    if (place := places.get(row.batch_id)) is not None:
+        return f"{row.wait_reason} (place {place} of {len(places)} in the queue)"
+    seconds = (row.wait_until or 0.0) - time.time()
+    return f"{row.wait_reason} (goes again in {seconds:.0f} s)" if seconds > 0 else row.wait_reason
 
 
 def _state(

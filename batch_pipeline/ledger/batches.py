@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from sqlalchemy import Connection, insert, select
 
 from batch_pipeline.ledger.jobs import Counts
-from batch_pipeline.ledger.rows import compare_and_set, row_of
+from batch_pipeline.ledger.rows import chunked, compare_and_set, row_of
 from batch_pipeline.ledger.tables import batches, jobs, sends
 
 
@@ -75,6 +75,26 @@ def of_jobs(db: Connection, job_ids: Sequence[str]) -> list[Batch]:
 def of_job(db: Connection, job_id: str) -> list[Batch]:
     """The batches of one job, in the order of their numbers."""
     return of_jobs(db, [job_id])
+
+
+def by_job(db: Connection, job_ids: Sequence[str]) -> dict[str, list[Batch]]:
+    """The batches of these jobs, by job, in the order of their numbers."""
+    found: dict[str, list[Batch]] = {}
+    for chunk in chunked(job_ids):
+        for batch in of_jobs(db, chunk):
+            found.setdefault(batch.job_id, []).append(batch)
+    return found
+
+
+def held_back(db: Connection) -> list[str]:
+    """Ids of the batches that a budget or the capacity holds back, in the order in which they are let go."""
+    rows = (
+        select(batches.c.batch_id)
+        .join(jobs, jobs.c.job_id == batches.c.job_id)
+        .where(batches.c.wait_kind.in_(["budget", "capacity"]), batches.c.ended_at.is_(None))
+        .order_by(jobs.c.planned_at, batches.c.job_id, batches.c.number)
+    )
+    return list(db.scalars(rows))
 
 
 def write(db: Connection, batch: Batch, **values: object) -> Batch | None:

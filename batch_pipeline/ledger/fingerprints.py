@@ -11,10 +11,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, delete, insert, select
 
+from batch_pipeline.ledger.rows import chunked
 from batch_pipeline.ledger.tables import given_up, inflight, waits
-
-CHUNK = 10_000
-"""Fingerprints in one statement; SQLite takes 32,766 parameters."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +43,7 @@ def take(db: Connection, job_id: str, wanted: Mapping[str, str]) -> dict[str, Ho
 def holders(db: Connection, fingerprints: Sequence[str]) -> dict[str, Holder]:
     """Those of the fingerprints that are in flight, with who has them."""
     held: dict[str, Holder] = {}
-    for chunk in _chunks(fingerprints):
+    for chunk in chunked(fingerprints):
         rows = db.execute(select(inflight).where(inflight.c.fingerprint.in_(chunk))).all()
         held |= {row.fingerprint: Holder(row.job_id, row.custom_id) for row in rows}
     return held
@@ -53,14 +51,14 @@ def holders(db: Connection, fingerprints: Sequence[str]) -> dict[str, Holder]:
 
 def free(db: Connection, job_id: str, fingerprints: Sequence[str]) -> None:
     """Frees those of the fingerprints that the job holds."""
-    for chunk in _chunks(fingerprints):
+    for chunk in chunked(fingerprints):
         db.execute(delete(inflight).where(inflight.c.job_id == job_id, inflight.c.fingerprint.in_(chunk)))
 
 
 def wait_for(db: Connection, job_id: str, fingerprints: Iterable[str]) -> None:
     """Notes that the job waits for another job's answers; again is no more."""
     wanted = list(dict.fromkeys(fingerprints))
-    for chunk in _chunks(wanted):
+    for chunk in chunked(wanted):
         noted = set(
             db.scalars(select(waits.c.fingerprint).where(waits.c.job_id == job_id, waits.c.fingerprint.in_(chunk)))
         )
@@ -83,7 +81,7 @@ def waited_for(db: Connection, job_id: str) -> list[str]:
 
 def give_up(db: Connection, job_id: str, task: str, reasons: Mapping[str, tuple[str, str | None]]) -> None:
     """Notes that no later plan shall buy these (fingerprint to outcome and reason)."""
-    for chunk in _chunks(list(reasons)):
+    for chunk in chunked(list(reasons)):
         db.execute(delete(given_up).where(given_up.c.fingerprint.in_(chunk)))
     rows = [
         {"fingerprint": fp, "task": task, "job_id": job_id, "outcome": outcome, "reason": reason, "at": time.time()}
@@ -95,17 +93,13 @@ def give_up(db: Connection, job_id: str, task: str, reasons: Mapping[str, tuple[
 
 def forget_given_up(db: Connection, fingerprints: Sequence[str]) -> None:
     """A person asks for these again."""
-    for chunk in _chunks(fingerprints):
+    for chunk in chunked(fingerprints):
         db.execute(delete(given_up).where(given_up.c.fingerprint.in_(chunk)))
 
 
 def which_given_up(db: Connection, fingerprints: Sequence[str]) -> set[str]:
     """Those of the fingerprints that nobody asks again."""
     found: set[str] = set()
-    for chunk in _chunks(fingerprints):
+    for chunk in chunked(fingerprints):
         found |= set(db.scalars(select(given_up.c.fingerprint).where(given_up.c.fingerprint.in_(chunk))))
     return found
-
-
-def _chunks(values: Sequence[str]) -> Iterable[Sequence[str]]:
-    return (values[start : start + CHUNK] for start in range(0, len(values), CHUNK))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 
 from sqlalchemy import Connection, delete, insert, select, update
 
 from batch_pipeline.errors import PlanSuperseded, UnknownJob
-from batch_pipeline.ledger.rows import row_of
+from batch_pipeline.ledger.rows import chunked, row_of
 from batch_pipeline.ledger.tables import inflight, jobs, waits
 
 Counts = dict[str, int]
@@ -107,6 +108,16 @@ def attempts(db: Connection, root_job_id: str) -> list[Job]:
     """A job and its attempts, in order; `[-1]` is the one that is under way."""
     chain = select(jobs).where(jobs.c.root_job_id == root_job_id).order_by(jobs.c.attempt)
     return [row_of(Job, row) for row in db.execute(chain).mappings()]
+
+
+def chains(db: Connection, root_job_ids: Sequence[str]) -> dict[str, list[Job]]:
+    """Each of these jobs with its attempts, in order."""
+    found: dict[str, list[Job]] = {root_job_id: [] for root_job_id in root_job_ids}
+    for chunk in chunked(root_job_ids):
+        rows = db.execute(select(jobs).where(jobs.c.root_job_id.in_(chunk)).order_by(jobs.c.attempt)).mappings()
+        for job in (row_of(Job, row) for row in rows):
+            found[job.root_job_id].append(job)
+    return found
 
 
 def not_closed(db: Connection) -> list[Job]:

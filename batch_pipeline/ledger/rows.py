@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, TypeVar
 
@@ -16,6 +17,15 @@ Row = TypeVar("Row", bound="DataclassInstance")
 def row_of(kind: type[Row], columns: RowMapping) -> Row:
     """The row as `kind`, whose fields are named as the columns are; further columns are passed over."""
     return kind(**{column.name: columns[column.name] for column in fields(kind)})
+
+
+CHUNK = 10_000
+"""Values in one statement; SQLite takes 32,766."""
+
+
+def chunked(values: Sequence[str]) -> Iterator[Sequence[str]]:
+    """The values in pieces that fit into one statement."""
+    return (values[start : start + CHUNK] for start in range(0, len(values), CHUNK))
 
 
 def compare_and_set(

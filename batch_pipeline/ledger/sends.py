@@ -6,13 +6,14 @@ What to do next is read from the row, by any process; see docs/how-it-works.md.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from secrets import token_hex
 
 from sqlalchemy import Connection, exists, func, insert, literal, select, update
 from sqlalchemy.exc import IntegrityError
 
-from batch_pipeline.ledger.rows import compare_and_set, row_of
+from batch_pipeline.ledger.rows import chunked, compare_and_set, row_of
 from batch_pipeline.ledger.tables import batches, sends
 
 
@@ -45,10 +46,14 @@ def open_of_batch(db: Connection, batch_id: str) -> list[Send]:
     return [send for send in of_batch(db, batch_id) if send.end is None]
 
 
-def open_of_job(db: Connection, job_id: str) -> dict[str, Send]:
-    """The open attempt of each batch of a job."""
-    rows = select(sends).join(batches).where(batches.c.job_id == job_id, sends.c.end.is_(None))
-    return {send.batch_id: send for send in (row_of(Send, row) for row in db.execute(rows).mappings())}
+def by_batch(db: Connection, job_ids: Sequence[str]) -> dict[str, list[Send]]:
+    """All attempts to create the batches of these jobs, by batch, in order."""
+    found: dict[str, list[Send]] = {}
+    for chunk in chunked(job_ids):
+        of_jobs = select(sends).join(batches).where(batches.c.job_id.in_(chunk)).order_by(sends.c.number)
+        for send in (row_of(Send, row) for row in db.execute(of_jobs).mappings()):
+            found.setdefault(send.batch_id, []).append(send)
+    return found
 
 
 def last_of_batch(db: Connection, batch_id: str) -> Send | None:
