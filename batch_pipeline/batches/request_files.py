@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 from batch_pipeline.batches.files import JobFolder, half, put_in_place
 from batch_pipeline.batches.money import Estimate, Estimator
+from batch_pipeline.batches.points import reach
 from batch_pipeline.errors import PlanSuperseded
 
 if TYPE_CHECKING:
@@ -119,6 +120,7 @@ class RequestFiles:
         self._requests.close()
         self._records.close()
         self._waiting.close()
+        reach("plan.file_half")
         for temporary, final in self._halves:
             if not put_in_place(temporary, final):
                 raise PlanSuperseded(f"{final} is there already: another process plans this job.")

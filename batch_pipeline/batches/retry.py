@@ -70,6 +70,7 @@ def _attempt(pipeline: Pipeline, last: Job, again: frozenset[str], *, on_request
         with planning(pipeline, _job(last, snapshot)) as job:
             if job.planned_at is not None:
                 return job
+            reach("retry.attempt_row")
             counter = TokenCounter(pipeline.prices.price(snapshot.provider, snapshot.model).model)
             chunks = candidates.again(folder, _by_custom_id(going), snapshot.endpoint, counter)
             planned = write_plan(
