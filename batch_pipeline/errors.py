@@ -13,7 +13,8 @@ PipelineError                 one sentence: what happened, to what, and what to 
 ├── ProviderError             the provider refused or did not answer
 │   ├── MissingKey            no key for that provider
 │   ├── ProviderUnreachable   no connection, a time-out, a 5xx, or not its protocol at all
-│   └── ProviderRefused       a 4xx in the provider's own words
+│   ├── ProviderRefused       a 4xx in the provider's own words
+│   └── FileGone              the provider no longer has a file
 ├── UnpricedModel             no price is known for a model
 ├── WarehouseBusy             another process holds the DuckDB file for longer than we wait
 ├── PlanSuperseded            another process took this plan over
@@ -104,6 +105,10 @@ class ProviderRefused(ProviderError):
     def stops_everything(self) -> bool:
         """True for a key or an account that is refused: no other request will fare better."""
         return self.status in (401, 403) or self.code == "billing_hard_limit_reached"
+
+
+class FileGone(ProviderError):
+    """The provider no longer has a file; what was in it is lost."""
 
 
 class UnpricedModel(PipelineError):

@@ -8,7 +8,7 @@ from pathlib import Path
 from batch_pipeline.batches.files import half, put_in_place
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.points import reach
-from batch_pipeline.errors import ProviderUnreachable
+from batch_pipeline.errors import FileGone, ProviderUnreachable
 from batch_pipeline.ledger import jobs
 from batch_pipeline.ledger.batches import Batch
 from batch_pipeline.providers import Provider
@@ -72,7 +72,7 @@ def _fetch(provider: Provider, file_id: str, final: Path) -> bool:
     with half(final) as temporary:
         try:
             told = provider.download(file_id, temporary)
-        except FileNotFoundError:
+        except FileGone:
             return False
         reach("collect.output_half")
         if not _whole(provider, file_id, temporary, told):

@@ -19,6 +19,9 @@ _QUOTED_PLACE = orjson.dumps(_PLACE)
 class Envelope:
     """Turns the content of a record into a request's body, line and fingerprint.
 
+    A line keeps the order of the answer's fields, since a model writes them in the schema's order: reasoning that is
+    to come before its label must stand before it. Only the fingerprint sorts them.
+
     Args:
         snapshot: The task as the job keeps it.
     """
@@ -26,9 +29,9 @@ class Envelope:
     def __init__(self, snapshot: TaskSnapshot) -> None:
         body = request_body(snapshot, _PLACE)
         limit = LIMIT_KEYS[snapshot.endpoint]
-        self._head, self._tail = _around_content(body)
+        self._head, self._tail = _around_content(orjson.dumps(body))
         unlimited = {key: value for key, value in body.items() if key != limit}
-        head, self._fingerprint_tail = _around_content(unlimited)
+        head, self._fingerprint_tail = _around_content(orjson.dumps(unlimited, option=orjson.OPT_SORT_KEYS))
         who = f"{snapshot.provider}\n{snapshot.endpoint}\n{snapshot.model}\n".encode()
         self._fingerprint_start = hashlib.sha256(who + head)
         self._url = orjson.dumps(snapshot.endpoint)
@@ -128,8 +131,8 @@ def _named_schema(snapshot: TaskSnapshot) -> dict[str, object]:
     return {"name": snapshot.name, "strict": True, "schema": snapshot.answer_schema}
 
 
-def _around_content(body: Mapping[str, object]) -> tuple[bytes, bytes]:
-    head, _, tail = orjson.dumps(body, option=orjson.OPT_SORT_KEYS).partition(_QUOTED_PLACE)
+def _around_content(body: bytes) -> tuple[bytes, bytes]:
+    head, _, tail = body.partition(_QUOTED_PLACE)
     return head, tail
 
 

@@ -155,7 +155,7 @@ def _passes(error: BatchError) -> bool:
 
 def _larger_than_the_limit(db: Connection, batch: Batch, send: Send, message: str) -> bool:
     """Learns the limit from the provider's words; a batch beyond it never fits: its requests go in smaller ones."""
-    found = re.search(r"limit(?: of|:)? ?(?P<number>[\d,.]+)(?P<unit>[KMB]?)", message, re.IGNORECASE)
+    found = re.search(r"limit(?: of|:)? ?(?P<number>\d[\d,.]*)(?P<unit>[KMB]?)", message, re.IGNORECASE)
     if found is None:
         return False
     number = found["number"].rstrip(".,").replace(",", "")

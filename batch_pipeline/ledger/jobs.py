@@ -199,7 +199,7 @@ def close(db: Connection, root_job_id: str) -> None:
 
 def reopen(db: Connection, root_job_id: str) -> None:
     """A person asks for what was given up to be tried again."""
-    db.execute(update(jobs).where(jobs.c.root_job_id == root_job_id).values(closed_at=None))
+    db.execute(update(jobs).where(jobs.c.root_job_id == root_job_id).values(closed_at=None, cancel_asked_at=None))
 
 
 def ask_cancel(db: Connection, root_job_id: str) -> bool:

@@ -111,7 +111,7 @@ class Provider(Protocol):
         """Streams a file's content into `into`; gives the provider's count of bytes, None if it tells none.
 
         Raises:
-            FileNotFoundError: The provider no longer has it.
+            FileGone: The provider no longer has it.
         """
         ...
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from pydantic import ValidationError
 
-from batch_pipeline.errors import MissingKey, ProviderRefused, ProviderUnreachable
+from batch_pipeline.errors import FileGone, MissingKey, ProviderRefused, ProviderUnreachable
 from batch_pipeline.providers.base import Created, Fenced, Listing, NotFenced, Refused, Unknown, Uploaded
 from batch_pipeline.settings import ProviderName, Settings
 from batch_pipeline.wire.batch import BatchObject
@@ -191,7 +191,7 @@ class OpenAIProvider:
             self._asked(content)
         except ProviderRefused as error:
             if error.status == 404:
-                raise FileNotFoundError(f"{self.name} no longer has file {file_id}") from None
+                raise FileGone(f"{self.name} no longer has file {file_id}") from None
             raise
         return self._asked(lambda: self._client.files.retrieve(file_id).bytes)
 

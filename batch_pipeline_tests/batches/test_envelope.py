@@ -9,6 +9,7 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
 from batch_pipeline.batches.envelope import LIMIT_KEYS, Envelope, content_renderer, doubled_limit, request_body
 from batch_pipeline.tasks import BatchTask
@@ -53,6 +54,19 @@ def test_what_is_asked_is_in_the_fingerprint_and_the_output_limit_is_not() -> No
     others = [snapshot(endpoint="responses"), snapshot(model="n"), snapshot(system="Tell.")]
     others += [snapshot().model_copy(update={"provider": "openai"})]
     assert len({base, *map(fingerprint, others)}) == 5
+
+
+def test_fields_are_asked_for_in_the_models_own_order() -> None:
+    class Reasoned(BaseModel):
+        """Reasons first."""
+
+        reasoning: str
+        label: Literal["glad", "sad"]
+        confidence: float
+
+    task = BatchTask(name="mood", records="FROM notes", prompt="{text}", answer=Reasoned)
+    line = Envelope(task.snapshot("local", "m")).line("id", b'"hello"')
+    assert line.index(b'"reasoning":{') < line.index(b'"label":{') < line.index(b'"confidence":{')
 
 
 @pytest.mark.parametrize("endpoint", ["chat", "responses"])

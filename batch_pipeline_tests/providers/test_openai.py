@@ -14,7 +14,7 @@ from urllib.request import urlopen
 import orjson
 import pytest
 
-from batch_pipeline.errors import MissingKey, ProviderError, ProviderRefused, ProviderUnreachable, UsageError
+from batch_pipeline.errors import FileGone, MissingKey, ProviderError, ProviderRefused, ProviderUnreachable, UsageError
 from batch_pipeline.local_server import LocalServerOptions, RunningServer, start
 from batch_pipeline.providers import provider_for
 from batch_pipeline.providers.base import Created, Fenced, NotFenced, Refused, Unknown
@@ -377,7 +377,7 @@ class TestDownload:
         assert (tmp_path / "got").stat().st_size < requests.stat().st_size
 
     def test_a_file_that_is_gone_is_not_found(self, provider: OpenAIProvider, tmp_path: Path) -> None:
-        with pytest.raises(FileNotFoundError, match="openai no longer has file file-nowhere"):
+        with pytest.raises(FileGone, match="openai no longer has file file-nowhere"):
             provider.download("file-nowhere", tmp_path / "got")
 
     def test_a_404_of_somebody_else_is_not_taken_for_a_file_that_is_gone(
