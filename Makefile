@@ -5,7 +5,7 @@ PYTHON ?= python3
 UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
 RUN := .venv/bin
 
-.PHONY: help demo dev test check format clean
+.PHONY: help demo dev test chaos check format clean
 help: ## what can be made here
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
 
@@ -17,6 +17,9 @@ dev: .venv/.ready ## the local server and the Dagster UI, until Ctrl-C
 
 test: .venv/.ready ## every test; no network, no key
 	@$(RUN)/python -m pytest -n 2 --dist worksteal $(ARGS)
+
+chaos: .venv/.ready ## 300 kills and stops, the server's books compared; ARGS="--seed 2 --kills 50"
+	@$(RUN)/python -m batch_pipeline_tests.chaos $(ARGS)
 
 check: .venv/.ready ## lint, types, the direction of imports, dependencies
 	@$(RUN)/ruff check .
