@@ -7,31 +7,19 @@ only then, in one ledger transaction, are the cost and the state written, and th
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from batch_pipeline.batches.download import Files, Garbled, download
-from batch_pipeline.batches.money import Settlement
-from batch_pipeline.batches.outcomes import GIVEN_UP, Result, Validate, judge, validator
+from batch_pipeline.batches.download import Files, download
+from batch_pipeline.batches.outcomes import GIVEN_UP
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.points import reach
-from batch_pipeline.batches.poll import TOKEN_LIMIT
+from batch_pipeline.batches.rows import Rows, too_many_tokens
 from batch_pipeline.ledger import batches, events, fingerprints, jobs, sends
 from batch_pipeline.ledger.batches import Batch
 from batch_pipeline.ledger.jobs import Job
 from batch_pipeline.tasks.snapshot import TaskSnapshot
 from batch_pipeline.warehouse import results
 from batch_pipeline.warehouse.results import Absent, Stored, Written
-from batch_pipeline.wire.lines import parse_output_line
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-    from duckdb import DuckDBPyConnection
-
-CHUNK = 10_000
-"""Rows that are in memory at a time."""
 
 
 @dataclass
@@ -120,7 +108,7 @@ def _store(pipeline: Pipeline, job: Job, batch: Batch, files: Files) -> Stored |
         with pipeline.ledger.read() as db:
             if batches.get(db, batch.batch_id).collected_at is not None:
                 return None
-        rows = _Rows(pipeline, snapshot, files.garbled)
+        rows = Rows(pipeline, snapshot, files.garbled)
         chunks = rows.of_errors(connection, written, batch) if files.failed else rows.of_files(files.paths)
         stored = results.store_batch(connection, written, chunks, absent)
         missing = stored.requests.get("missing", 0)
@@ -138,13 +126,8 @@ def _absent(batch: Batch, files: Files) -> Absent:
     if files.failed:
         code = str(batch.errors[0].get("code")) if batch.errors else "batch_failed"
         message = f"not executed: its batch failed validation ({_first_error(batch)})"
-        return Absent("retryable", code if _too_many_tokens(batch) else "batch_failed", message)
+        return Absent("retryable", code if too_many_tokens(batch) else "batch_failed", message)
     return Absent("missing", "missing", "in no file that the provider gave")
-
-
-def _too_many_tokens(batch: Batch) -> bool:
-    """The batch was larger than the provider's queue, and its requests go again in smaller ones; a single one can't."""
-    return batch.requests > 1 and any(error.get("code") == TOKEN_LIMIT for error in batch.errors)
 
 
 def _first_error(batch: Batch) -> str:
@@ -222,87 +205,3 @@ def written_as(pipeline: Pipeline, job: Job, batch_id: str, number: int, answere
         records=folder.record_index,
         answered_at=answered_at,
     )
-
-
-class _Rows:
-    """Judges the rows of a batch's files, in chunks."""
-
-    def __init__(self, pipeline: Pipeline, snapshot: TaskSnapshot, garbled: Garbled) -> None:
-        self._endpoint = snapshot.endpoint
-        self._validate: Validate = validator(snapshot.answer_schema)
-        self._settlement = Settlement(pipeline.prices.tariff(snapshot.provider, snapshot.model))
-        self._garbled = garbled
-        self._place = 0
-
-    def of_files(self, paths: list[Path]) -> Generator[pa.Table]:
-        """The rows of output and error files."""
-        for lines in _chunks(paths):
-            rows: list[tuple[str, Result]] = []
-            for raw in lines:
-                line = parse_output_line(raw)
-                if line is None:
-                    self._garbled.count += bool(raw.strip())
-                else:
-                    rows.append((line.custom_id, judge(line, self._endpoint, self._validate)))
-            yield self._table(rows)
-
-    def of_errors(self, connection: DuckDBPyConnection, written: Written, batch: Batch) -> Generator[pa.Table]:
-        """A batch that failed validation has no files: the lines that it names failed; none named, all did."""
-        if _too_many_tokens(batch):
-            return
-        named = {line: error for error in batch.errors if isinstance(line := error.get("line"), int)}
-        lines = list(named) or list(range(1, batch.requests + 1))
-        rows = [
-            (custom_id, _failed(named.get(line) or (batch.errors[0] if batch.errors else {})))
-            for line, custom_id in results.custom_ids_of_lines(connection, written, lines).items()
-        ]
-        yield self._table(rows)
-
-    def _table(self, rows: list[tuple[str, Result]]) -> pa.Table:
-        usages = [result.usage for _, result in rows]
-        tokens = {
-            "input_tokens": [usage.input_tokens for usage in usages],
-            "cached_tokens": [usage.cached_tokens for usage in usages],
-            "cache_write_tokens": [usage.cache_write_tokens for usage in usages],
-            "output_tokens": [usage.output_tokens for usage in usages],
-        }
-        start, self._place = self._place, self._place + len(rows)
-        return _table(
-            {
-                "custom_id": [custom_id for custom_id, _ in rows],
-                "place": range(start, self._place),
-                "outcome": [result.outcome for _, result in rows],
-                "http_status": [result.http_status for _, result in rows],
-                "error_code": [result.error_code for _, result in rows],
-                "error_message": [result.error_message for _, result in rows],
-                **tokens,
-                "reasoning_tokens": [usage.reasoning_tokens for usage in usages],
-                "cost_usd": self._settlement.add_columns(
-                    tokens["input_tokens"],
-                    tokens["cached_tokens"],
-                    tokens["output_tokens"],
-                    tokens["cache_write_tokens"],
-                ),
-                "response_text": [result.response_text for _, result in rows],
-            }
-        )
-
-
-def _failed(error: dict[str, object]) -> Result:
-    return Result("failed", None, str(error.get("code") or "batch_failed"), str(error.get("message") or "batch failed"))
-
-
-def _table(columns: dict[str, Any]) -> pa.Table:
-    import pyarrow as pa
-
-    kinds: dict[str, pa.DataType] = {"place": pa.int64(), "http_status": pa.int32(), "cost_usd": pa.float64()}
-    kinds |= {name: pa.int64() for name in columns if name.endswith("_tokens")}
-    schema = pa.schema([(name, kinds.get(name, pa.string())) for name in columns])
-    return pa.table(columns, schema=schema)
-
-
-def _chunks(paths: list[Path]) -> Iterator[list[bytes]]:
-    for path in paths:
-        with path.open("rb") as file:
-            while lines := file.readlines(CHUNK * 512):
-                yield lines

@@ -10,7 +10,8 @@ from batch_pipeline.batches import candidates
 from batch_pipeline.batches.candidates import Chunk
 from batch_pipeline.batches.money import Estimator
 from batch_pipeline.batches.pipeline import Pipeline
-from batch_pipeline.batches.plan import Order, Planner, job_of, limits_of, snapshot_of
+from batch_pipeline.batches.plan import Order, job_of, limits_of, snapshot_of
+from batch_pipeline.batches.planner import Planner
 from batch_pipeline.batches.prices import Price
 from batch_pipeline.batches.request_files import Limits, Request
 from batch_pipeline.batches.select import prepare

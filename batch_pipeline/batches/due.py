@@ -7,15 +7,18 @@ polls need not be the one who collects.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sqlalchemy import ColumnElement, exists, func, or_, select
 
 from batch_pipeline.batches.pipeline import Pipeline
+from batch_pipeline.ledger import events
 from batch_pipeline.ledger.jobs import Job
-from batch_pipeline.ledger.rows import row_of
+from batch_pipeline.ledger.rows import chunked, row_of
 from batch_pipeline.ledger.tables import batches, inflight, jobs, sends, waits
+from batch_pipeline.ledger.tables import events as event_rows
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -24,23 +27,32 @@ GRACE_SECONDS = 60.0
 """How long whoever has planned a job is left to send it, before another process does."""
 
 
+ASSET = "asset"
+"""In a job's metadata: the asset that it was made for; none in one that was made outside Dagster."""
+REPORTED = "reported"
+"""The event that says that a job's asset knows that it is through."""
+
+
 @dataclass(frozen=True)
 class Due:
     """Jobs (never attempts) that something can be done for now, the oldest first.
 
     `to_send`: batches that were never created and may go. `to_collect`: batches that have ended, answers to hand
-    over, or an attempt or the job's end that follows from what is collected.
+    over, or an attempt or the job's end that follows from what is collected; and jobs of an asset that are through
+    without the asset knowing, because its run died, or because somebody else collected them. `last_closed`: when a
+    job last came to its end.
     """
 
     to_send: tuple[Job, ...]
     to_collect: tuple[Job, ...]
+    last_closed: float
 
 
 def due(pipeline: Pipeline) -> Due:
     """What can be done now."""
     now, enabled = time.time(), pipeline.settings.enabled
     with pipeline.ledger.read() as db:
-        to_collect = {*_ended(db, now), *_to_hand_over(db), *(_through(db) if enabled else ())}
+        to_collect = {*_ended(db, now), *_to_hand_over(db), *(_through(db) if enabled else ()), *_unreported(db)}
         to_send = _to_send(db, now) if enabled else set[str]()
         last_closed = db.scalar(select(func.max(jobs.c.closed_at))) or 0.0
         return Due(_jobs(db, to_send), _jobs(db, to_collect), last_closed)
@@ -55,6 +67,12 @@ def past_window(pipeline: Pipeline) -> dict[str, list[str]]:
         for task, batch_id in rows:
             found.setdefault(task, []).append(batch_id)
     return found
+
+
+def note_reported(db: Connection, root_job_ids: Iterable[str]) -> None:
+    """These are through, and their asset knows."""
+    for job_id in root_job_ids:
+        events.record(db, REPORTED, job_id)
 
 
 def _to_send(db: Connection, now: float) -> set[str]:
@@ -104,6 +122,19 @@ def _through(db: Connection) -> set[str]:
     return set(db.scalars(wanted.distinct()))
 
 
+def _unreported(db: Connection) -> set[str]:
+    told = exists().where(
+        event_rows.c.job_id == jobs.c.job_id, event_rows.c.event == REPORTED, event_rows.c.at >= jobs.c.closed_at
+    )
+    of_asset = jobs.c.metadata[ASSET].as_string().is_not(None)
+    return set(
+        db.scalars(select(jobs.c.job_id).where(jobs.c.closed_at.is_not(None), jobs.c.attempt == 1, of_asset, ~told))
+    )
+
+
 def _jobs(db: Connection, roots: set[str]) -> tuple[Job, ...]:
-    rows = db.execute(select(jobs).where(jobs.c.closed_at.is_(None), jobs.c.attempt == 1).order_by(jobs.c.created_at))
-    return tuple(row_of(Job, row) for row in rows.mappings() if row["job_id"] in roots)
+    found: list[Job] = []
+    for chunk in chunked(sorted(roots)):
+        rows = db.execute(select(jobs).where(jobs.c.job_id.in_(chunk))).mappings()
+        found += [row_of(Job, row) for row in rows]
+    return tuple(sorted(found, key=lambda job: (job.created_at, job.job_id)))

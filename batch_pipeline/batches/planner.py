@@ -1,0 +1,134 @@
+"""Decides what becomes of each candidate of a plan.
+
+Taken before looked up, freed after committed: see `docs/how-it-works.md`, "What is bought once".
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from batch_pipeline.batches.candidates import Chunk
+from batch_pipeline.batches.pipeline import Pipeline
+from batch_pipeline.batches.points import reach
+from batch_pipeline.batches.request_files import Limits, RecordRow, Request, Share
+from batch_pipeline.ledger import fingerprints, jobs
+from batch_pipeline.ledger.jobs import Job
+from batch_pipeline.warehouse import lookups
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+
+@dataclass
+class Tally:
+    """What a plan has come to so far."""
+
+    records: int = 0
+    by_share: Counter[Share] = field(default_factory=Counter[Share])
+    given_up: int = 0
+    taken: Counter[str] = field(default_factory=Counter[str])
+
+    def on(self, job: Job, selected: int) -> Job:
+        """The job, with these figures."""
+        return replace(
+            job,
+            selected=selected,
+            skipped=max(0, selected - self.records - self.given_up),
+            given_up=self.given_up,
+            records=self.records,
+            reused=self.by_share["reused"],
+            waiting=self.by_share["waiting"],
+            unsendable=self.by_share["unsendable"],
+            taken=dict(self.taken),
+        )
+
+
+class Planner:
+    """Decides, chunk by chunk, what becomes of each candidate."""
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        job: Job,
+        connection: DuckDBPyConnection,
+        limits: Limits,
+        *,
+        force: bool,
+    ) -> None:
+        self.tally = Tally()
+        self._pipeline = pipeline
+        self._job = job
+        self._connection = connection
+        self._limits = limits
+        self._force = force
+
+    def decide(self, chunk: Chunk) -> tuple[list[Request], list[RecordRow], list[bytes]]:
+        """What to send, every record with its share, and the lines that are waited for."""
+        held = self._take(chunk)
+        reach("plan.inflight_taken")
+        mine = {fp: holder.custom_id for fp, holder in held.items() if holder.job_id == self._job.job_id}
+        waiting = held.keys() - mine.keys()
+        free = [fp for fp in chunk.lines if fp not in held]
+        too_large = {fp for fp in free if len(chunk.lines[fp]) > self._limits.max_bytes}
+        given_up, answered = self._bought_before(free)
+        send = [fp for fp in free if fp not in given_up and fp not in answered and fp not in too_large]
+        self._settle(waiting, [*given_up, *answered, *too_large])
+        shares: dict[str, Share] = {
+            **dict.fromkeys(send, "sent"),
+            **dict.fromkeys(mine, "sent"),
+            **dict.fromkeys(waiting, "waiting"),
+            **dict.fromkeys(too_large, "unsendable"),
+            **dict.fromkeys(answered, "reused"),
+        }
+        records = self._records(chunk, shares, mine)
+        requests = self._requests(chunk, send)
+        self._count(chunk, records)
+        return requests, records, [chunk.lines[fp] for fp in waiting]
+
+    def _take(self, chunk: Chunk) -> Mapping[str, fingerprints.Holder]:
+        with self._pipeline.ledger.begin() as db:
+            jobs.must_be_planner(db, self._job.job_id, self._job.planner or "")
+            return fingerprints.take(db, self._job.job_id, chunk.custom_ids)
+
+    def _bought_before(self, free: list[str]) -> tuple[set[str], set[str]]:
+        if self._force:
+            return set(), set()
+        with self._pipeline.ledger.read() as db:
+            given_up = fingerprints.which_given_up(db, free)
+        return given_up, lookups.answered(self._connection, free) - given_up
+
+    def _settle(self, waiting: Iterable[str], not_sent: list[str]) -> None:
+        with self._pipeline.ledger.begin() as db:
+            jobs.must_be_planner(db, self._job.job_id, self._job.planner or "")
+            fingerprints.wait_for(db, self._job.job_id, waiting)
+            fingerprints.free(db, self._job.job_id, not_sent)
+
+    def _records(self, chunk: Chunk, shares: Mapping[str, Share], mine: Mapping[str, str]) -> list[RecordRow]:
+        rows: list[RecordRow] = []
+        for record in chunk.records:
+            fp = record.fingerprint
+            if (share := shares.get(fp)) is None:
+                continue
+            request = (mine.get(fp) or chunk.custom_ids[fp]) if share == "sent" else record.custom_id
+            note = _too_large(len(chunk.lines[fp]), self._limits) if share == "unsendable" else None
+            at = (record.record_id, record.repo, record.night, record.content_hash)
+            rows.append(RecordRow(*at, fp, request, share, note))
+        return rows
+
+    def _requests(self, chunk: Chunk, send: list[str]) -> list[Request]:
+        tokens = chunk.input_tokens(send)
+        return [Request(chunk.custom_ids[fp], fp, chunk.lines[fp], n) for fp, n in zip(send, tokens, strict=True)]
+
+    def _count(self, chunk: Chunk, records: list[RecordRow]) -> None:
+        self.tally.records += len(records)
+        self.tally.given_up += len(chunk.records) - len(records)
+        self.tally.by_share.update(record.share for record in records)
+        planned = {record.record_id for record in records}
+        self.tally.taken.update(r.before for r in chunk.records if r.before is not None and r.record_id in planned)
+
+
+def _too_large(size: int, limits: Limits) -> str:
+    return f"the request has {size:,} bytes, and a file may have {limits.max_bytes:,}: shorten it with truncate_at"
