@@ -104,8 +104,10 @@ def _follow(pipeline: Pipeline, running: Programs, night: Night, *, as_json: boo
 
 def _doing(under_way: list[JobStatus], *, planned: bool) -> str:
     if under_way:
-        done, total = (sum(counts) for counts in zip(*map(requests_done, under_way), strict=True))
-        return "collecting the answers" if done == total else "in flight at the local server"
+        if any(job.state in ("planning", "planned") for job in under_way):
+            return "sending what is planned"
+        ended = all(job.state == "ended" for job in under_way)
+        return "collecting the answers" if ended else "in flight at the local server"
     return "all collected" if planned else "Dagster plans the night"
 
 

@@ -39,12 +39,16 @@ def query(
     form = "json" if as_json else form
     if form == "parquet" and output is None and sys.stdout.isatty():
         raise typer.BadParameter("Parquet is no text: give --output FILE, or pipe it into one.")
-    with opened() as pipeline, pipeline.warehouse.guarded() as connection:
-        rows = _run(connection, sql)
-        if form == "table" and output is None:
-            _print_table(rows)
-        else:
-            _write(rows, form, output)
+    from batch_pipeline.batches.report import refresh_reports
+
+    with opened() as pipeline:
+        refresh_reports(pipeline)
+        with pipeline.warehouse.guarded() as connection:
+            rows = _run(connection, sql)
+            if form == "table" and output is None:
+                _print_table(rows)
+            else:
+                _write(rows, form, output)
 
 
 def _run(connection: DuckDBPyConnection, sql: str) -> pa.RecordBatchReader:
