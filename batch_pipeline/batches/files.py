@@ -57,11 +57,6 @@ class JobFolder:
         return self.path / "plan.json"
 
     @property
-    def retired(self) -> Path:
-        """The plan, where its ledger was lost before anything of it was sent; it may be planned anew."""
-        return self.path / "plan.retired.json"
-
-    @property
     def lock(self) -> Path:
         """Held while the job is planned."""
         return self.path / ".plan.lock"

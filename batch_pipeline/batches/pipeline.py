@@ -59,10 +59,6 @@ class Pipeline:
         """The files of a job."""
         return JobFolder(self.settings.batches_dir, job_id)
 
-    def planned_folders(self) -> set[str]:
-        """The jobs whose folder has a plan."""
-        return {path.parent.name for path in self.settings.batches_dir.glob("*/plan.json")}
-
     def must_be_enabled(self) -> None:
         """Before anything is planned or sent.
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -32,7 +31,6 @@ LISTED_SECONDS = 30 * 24 * 3600.0
 
 def recover(pipeline: Pipeline) -> None:
     """Writes in every send that has a marker and is unknown, or known and not as posted."""
-    _retire_lost_plans(pipeline)
     with pipeline.ledger.read() as db:
         behind = sends.behind(db, pipeline.markers.claims())
     for claim in sorted(behind):
@@ -46,27 +44,6 @@ def recover(pipeline: Pipeline) -> None:
 def foreign_markers(pipeline: Pipeline, db: Connection) -> bool:
     """Whether something may have been sent that this ledger knows nothing of: another ledger is at work."""
     return bool(pipeline.markers.claims() - sends.claims(db))
-
-
-def _retire_lost_plans(pipeline: Pipeline) -> None:
-    """A plan that the ledger lacks and of which nothing was sent: whoever still has it stops, it is planned anew.
-
-    Retired first, and only then looked whether a marker of it is there: its sender makes a marker first, and only then
-    looks whether the plan is in its place (`submit`). So one of the two sees the other.
-    """
-    folders = pipeline.planned_folders()  # before the ledger is read: a job is in it before it has a folder
-    with pipeline.ledger.read() as db:
-        lost = folders - jobs.ids(db)
-    for job_id in sorted(lost and lost - _jobs_with_marker(pipeline)):
-        folder = pipeline.folder(job_id)
-        with suppress(FileNotFoundError):  # another process was first
-            folder.plan.rename(folder.retired)
-            if job_id in _jobs_with_marker(pipeline):
-                folder.retired.rename(folder.plan)
-
-
-def _jobs_with_marker(pipeline: Pipeline) -> set[str]:
-    return {_job_of(pipeline.markers.read(claim).batch_id) for claim in pipeline.markers.claims()}
 
 
 @dataclass
@@ -146,18 +123,17 @@ def _claimed(pipeline: Pipeline, remote: BatchObject) -> bool:
 def _restore_plan(pipeline: Pipeline, db: Connection, job_id: str) -> bool:
     """Writes a job's plan in again, from its folder; False where it is known, or the folder is gone too.
 
-    One that may have been planned anew meanwhile is settled and collected, and nothing more of it is sent.
+    One that has been planned anew meanwhile, under its key, is settled and collected, and nothing more of it is sent.
     """
     folder = pipeline.folder(job_id)
-    path = next((path for path in (folder.plan, folder.retired) if path.exists()), None)
-    if path is None or job_id in jobs.ids(db):
+    if not folder.plan.exists() or jobs.exists(db, job_id):
         return False
-    plan = json.loads(path.read_bytes())
+    plan = json.loads(folder.plan.read_bytes())
     job = Job(**plan["job"])
-    held = fingerprints.take(db, job_id, plan_index.in_flight(folder.request_index))
-    anew = path == folder.retired or bool(held) or jobs.find(db, job.key) is not None
-    jobs.restore(db, replace(job, cancel_asked_at=time.time()) if anew else job)
+    anew = jobs.find(db, job.key) is not None
+    jobs.restore(db, replace(job, key=f"{job.key}|{job_id}", cancel_asked_at=time.time()) if anew else job)
     batches.add(db, [Batch(**batch) for batch in plan["batches"]])
+    fingerprints.take(db, job_id, plan_index.in_flight(folder.request_index))
     events.record(db, "restored", job_id, planned_anew=anew or None)
     return True
 

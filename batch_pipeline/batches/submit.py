@@ -26,7 +26,7 @@ from batch_pipeline.batches.files import must_be_as_planned
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.plan import abandon_dead_plans
 from batch_pipeline.batches.points import reach
-from batch_pipeline.batches.recover import recover
+from batch_pipeline.batches.recover import foreign_markers, recover
 from batch_pipeline.batches.settle import record_created, record_refused, settle
 from batch_pipeline.errors import DamagedFile, PipelineError, ProviderError, ProviderRefused, ProviderUnreachable
 from batch_pipeline.ledger import batches, events, jobs, sends
@@ -146,7 +146,7 @@ def _send(pipeline: Pipeline, provider: Provider, batch: Batch, send: Send | Non
         return "another process is sending it"
     reach("send.marker_synced")
     with pipeline.ledger.begin() as db:
-        if pipeline.markers.claims() - sends.claims(db):
+        if foreign_markers(pipeline, db):
             return "another ledger is at work: it is settled first"
         posted = None if _cancel_asked(db, batch) else sends.post(db, send, posted_at)
     if posted is None:

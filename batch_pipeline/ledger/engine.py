@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 BUSY_SECONDS = 60
 
+_Identity = tuple[int, int]
+
 
 class Ledger:
     """The ledger. `begin()` gives a transaction that may write, `read()` one that does not.
@@ -25,7 +27,9 @@ class Ledger:
 
     def __init__(self, url: str) -> None:
         self.url = url
+        self._file = _file_of(url)
         self._engine: Engine | None = None
+        self._opened: _Identity | None = None
 
     @contextmanager
     def begin(self) -> Generator[Connection]:
@@ -41,9 +45,15 @@ class Ledger:
 
     @property
     def engine(self) -> Engine:
-        """The engine, with the schema up to date."""
+        """The engine, with the schema up to date.
+
+        Opened anew where another file has taken the place of the one that is open: SQLite goes on writing into a
+        file that was removed, without a word, and what was sent would be in no ledger.
+        """
+        if self._engine is not None and self._file is not None and _identity(self._file) != self._opened:
+            self.close()
         if self._engine is None:
-            self._engine = _open(self.url)
+            self._engine, self._opened = _open(self.url)
         return self._engine
 
     def close(self) -> None:
@@ -53,25 +63,39 @@ class Ledger:
             self._engine = None
 
 
-def _open(url: str) -> Engine:
+def _open(url: str) -> tuple[Engine, _Identity | None]:
     from batch_pipeline.ledger.migrations import upgrade
 
-    parsed = make_url(url)
-    if not parsed.drivername.startswith("sqlite") or not parsed.database:
-        engine = create_engine(parsed)
+    file = _file_of(url)
+    if file is None:
+        engine = create_engine(url)
         upgrade(engine)
-        return engine
-    file = Path(parsed.database)
+        return engine, None
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    engine = create_engine(parsed, connect_args={"timeout": BUSY_SECONDS, "isolation_level": None})
+    engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS, "isolation_level": None})
     event.listen(engine, "connect", _durable)
     event.listen(engine, "begin", _immediate)
     # the change to WAL on a new file does not wait for its lock, whatever the time-out: one process at a time
     with FileLock(f"{file}.lock", mode=0o600):
         file.touch(mode=0o600)  # before SQLite makes it: the files of its log get the mode that this one has
         file.chmod(0o600)
+        opened = _identity(file)  # before SQLite opens it: one that is replaced in between is opened once more
         upgrade(engine)
-    return engine
+    return engine, opened
+
+
+def _file_of(url: str) -> Path | None:
+    parsed = make_url(url)
+    return Path(parsed.database) if parsed.drivername.startswith("sqlite") and parsed.database else None
+
+
+def _identity(file: Path) -> _Identity | None:
+    """Which file has that name now. Not used again while somebody has it open."""
+    try:
+        now = file.stat()
+    except FileNotFoundError:
+        return None
+    return now.st_dev, now.st_ino
 
 
 def _durable(connection: object, _record: object) -> None:
