@@ -97,7 +97,7 @@ def _follow(pipeline: Pipeline, running: Programs, night: Night, *, as_json: boo
             done = sum(requests_done(job)[0] for job in under_way)
             answered = max(before, sum(job.answered for job in jobs))
             told(min(total, answered + done), total, _doing(under_way, planned=planned))
-            return planned and not under_way
+            return planned and not under_way and night.is_at_rest
 
         running.wait_until(is_over, SECONDS, "The night's collection")
 

@@ -74,6 +74,20 @@ class Night:
         found = self._instance.fetch_materializations(wanted, limit=1_000).records
         return {record.partition_key for record in found} >= set(self.cells)
 
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether no run of the task is under way: one that is ended in the middle would not report its cells."""
+        import dagster as dg
+
+        under_way = [
+            dg.DagsterRunStatus.QUEUED,
+            dg.DagsterRunStatus.NOT_STARTED,
+            dg.DagsterRunStatus.STARTING,
+            dg.DagsterRunStatus.STARTED,
+        ]
+        runs = self._instance.get_runs(filters=dg.RunsFilter(statuses=under_way))
+        return not any(key.path[0] == self._task for run in runs for key in run.asset_selection or ())
+
     def _must_not_have_failed(self) -> None:
         import dagster as dg
 

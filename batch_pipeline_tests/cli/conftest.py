@@ -77,13 +77,7 @@ def issue_files(tmp_path: Path) -> Path:
     folder = tmp_path / "issues"
     folder.mkdir()
     for number, state in ((1, "open"), (2, "open"), (3, "closed")):
-        issue = {
-            "repo": "acme/orbit",
-            "number": number,
-            "title": f"It breaks {number}",
-            "body": "Look",
-            "state": state,
-            "labels": [],
-        }
+        issue: dict[str, object] = {"repo": "acme/orbit", "number": number, "title": f"It breaks {number}"}
+        issue |= {"body": "Look", "state": state}
         (folder / f"{number}.json").write_text(json.dumps(issue))
     return folder
