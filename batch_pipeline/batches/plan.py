@@ -30,8 +30,7 @@ from batch_pipeline.batches.recover import foreign_markers, recover
 from batch_pipeline.batches.request_files import FilePlan, Limits, RequestFiles
 from batch_pipeline.batches.select import Selection, prepare
 from batch_pipeline.batches.tokens import TokenCounter
-from batch_pipeline.errors import MissingKey
-from batch_pipeline.errors import PlanSuperseded
+from batch_pipeline.errors import MissingKey, PlanSuperseded
 from batch_pipeline.ledger import batches, events, jobs
 from batch_pipeline.ledger.batches import Batch
 from batch_pipeline.ledger.jobs import Job
@@ -246,7 +245,7 @@ def _batch(job: Job, file: FilePlan, records: int) -> Batch:
 def _commit(pipeline: Pipeline, planned: Job, rows: list[Batch]) -> None:
     with pipeline.ledger.begin() as db:
         if foreign_markers(pipeline, db):
-            raise PlanSuperseded("Something was sent from another ledger meanwhile: nothing is planned. Run this again.")
+            raise PlanSuperseded("Meanwhile something was sent from another ledger: nothing is planned. Run it again.")
         jobs.commit_plan(db, planned)
         batches.add(db, rows)
         events.record(
