@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,7 +46,10 @@ class PipelineResource(dg.ConfigurableResource[Pipeline]):
     @override
     def create_resource(self, context: dg.InitResourceContext) -> Pipeline:
         """One for each process and settings: a sensor's connections last from tick to tick."""
-        return _pipeline(self.read_settings())
+        settings = self.read_settings()
+        if settings not in _pipelines:
+            _pipelines[settings] = Pipeline(settings)
+        return _pipelines[settings]
 
 
 class WarehouseResource(DuckDBResource):
@@ -77,6 +79,4 @@ class WarehouseResource(DuckDBResource):
         return Warehouse(Path(self.database) if self.database else load_settings().warehouse_path)
 
 
-@cache
-def _pipeline(settings: Settings) -> Pipeline:
-    return Pipeline(settings)
+_pipelines: dict[Settings, Pipeline] = {}

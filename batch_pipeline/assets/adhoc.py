@@ -3,6 +3,7 @@
 # no `from __future__ import annotations`: Dagster reads the annotations of a step, and can't read them as text
 
 from collections.abc import Sequence
+from typing import Any
 
 import dagster as dg
 
@@ -10,7 +11,7 @@ from batch_pipeline.assets import keys, metadata
 from batch_pipeline.assets.advance import advance
 from batch_pipeline.assets.figures import JobFacts, facts_of_jobs
 from batch_pipeline.assets.task_assets import JobsConfig
-from batch_pipeline.batches.due import due
+from batch_pipeline.batches.due import ASSET, due
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.submit import submit
 from batch_pipeline.errors import PipelineError
@@ -25,7 +26,7 @@ SHOWN = 100
 
 def is_adhoc(job: Job) -> bool:
     """Made by no asset."""
-    return "asset" not in job.metadata
+    return ASSET not in job.metadata
 
 
 def build_adhoc_jobs() -> dg.AssetsDefinition:
@@ -40,11 +41,11 @@ def build_adhoc_jobs() -> dg.AssetsDefinition:
     )
     def adhoc_jobs(
         context: dg.AssetExecutionContext, config: JobsConfig, pipeline: dg.ResourceParam[Pipeline]
-    ) -> dg.MaterializeResult:
+    ) -> dg.MaterializeResult[Any]:
         roots = [job.job_id for job in due(pipeline).to_collect if _is_meant(job, config.jobs)]
         broken = advance(pipeline, roots, context.log.info).broken
         for root, error in broken.items():
-            context.log.error(f"{root}: {error}", exc_info=error)
+            context.log.error("%s: %s", root, error, exc_info=error)
         _send(context, pipeline, config.jobs)
         return dg.MaterializeResult(metadata=metadata.of_jobs(_newest(pipeline)))
 
@@ -62,7 +63,7 @@ def _send(context: dg.AssetExecutionContext, pipeline: Pipeline, named: Sequence
         try:
             submit(pipeline, provider, [job.job_id for job in waiting if job.provider == provider])
         except PipelineError as error:
-            context.log.error(f"{provider}: nothing can be sent: {error}")
+            context.log.error("%s: nothing can be sent: %s", provider, error)
 
 
 def _newest(pipeline: Pipeline) -> list[JobFacts]:

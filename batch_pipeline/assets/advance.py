@@ -52,7 +52,7 @@ def _collect(pipeline: Pipeline, root: str, done: Advanced, told: Callable[[str]
     for job in chain_of(pipeline, root):
         turn = collect(pipeline, job.job_id)
         done.batches += turn.batches
-        done.not_yet |= {root: why for why in turn.not_yet.values()}
+        done.not_yet |= {root: "; ".join(turn.not_yet.values())} if turn.not_yet else {}
         if turn.batches:
             told(f"{job.job_id}: collected {len(turn.batches)} batches")
     try:

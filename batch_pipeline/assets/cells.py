@@ -80,8 +80,8 @@ def selects(task: str, partitions_def: dg.PartitionsDefinition[str] | None) -> S
     ):
         return lambda key: _selection(partitions_def.get_partition_key_from_str(key).keys_by_dimension)
     raise InvalidTask(
-        f"Task `{task}`: what its partitions select can't be told from {type(partitions_def).__name__}. Give "
-        "build_batch_assets a `select`, such as lambda key: Selection(org=key)."
+        f"Task `{task}`: {type(partitions_def).__name__} does not say which records a partition means. "
+        "Give build_batch_assets a `select`, such as lambda key: Selection(org=key)."
     )
 
 
@@ -96,5 +96,4 @@ def _night(key: str) -> date:
 
 
 def _cell(key: str) -> Cell:
-    dimensions = key.keys_by_dimension if isinstance(key, dg.MultiPartitionKey) else {}
-    return Cell(str(key), dict(dimensions))
+    return Cell(str(key), dict(key.keys_by_dimension) if isinstance(key, dg.MultiPartitionKey) else {})

@@ -10,9 +10,9 @@ import dagster as dg
 
 from batch_pipeline.assets import keys
 from batch_pipeline.assets.cells import Cell, Cells, attempt_of
-from batch_pipeline.assets.metadata import Metadata, markdown
-from batch_pipeline.assets.reporting import Event, failed, made
-from batch_pipeline.automation.partitions import NIGHT, REPO, repo_nights
+from batch_pipeline.assets.metadata import markdown
+from batch_pipeline.assets.reporting import Event, Metadata, failed, made
+from batch_pipeline.automation.partitions import NIGHT, REPO, ranges_are_beta, repo_nights
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.ledger.repos import Repos
 from batch_pipeline.settings import Settings
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 PREVIEW_ROWS = 10
 
 
+@ranges_are_beta()
 def build_issues(settings: Settings) -> dg.AssetsDefinition:
     """The asset `issues`, by repository and night."""
 

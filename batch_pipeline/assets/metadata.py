@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from batch_pipeline.assets.figures import CellFacts, JobFacts
+from batch_pipeline.assets.reporting import Metadata
 from batch_pipeline.batches.status import BatchStatus, JobStatus
 from batch_pipeline.ledger.jobs import Job
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Metadata = Mapping[str, dg.MetadataValue[object] | str | int | float]
 
 CELL_WIDTH = 120
 """Characters of a text in a preview."""
@@ -42,7 +42,7 @@ def of_plan(job: Job) -> Metadata:
 
 def of_submission(job: Job, now: JobStatus | None) -> Metadata:
     """Of `submission`: the provider's batches."""
-    batches = now.batches if now else []
+    batches = now.batches if now else ()
     return {
         "batches": len(batches),
         "requests": job.requests,
@@ -75,9 +75,9 @@ def of_results(facts: CellFacts) -> Metadata:
     cost = facts.cost
     return {
         "dagster/row_count": facts.rows,
-        "records": sum(facts.outcomes.values()),
+        "records": facts.outcomes.total(),
         "answered": facts.outcomes["answered"],
-        "not answered": sum(facts.outcomes.values()) - facts.outcomes["answered"],
+        "not answered": facts.outcomes.total() - facts.outcomes["answered"],
         "requests": sum(job.now.requests for job in facts.jobs),
         "attempts": max((job.now.attempts for job in facts.jobs), default=0),
         "input tokens": sum(counts.input_tokens for counts in tokens),
@@ -98,7 +98,7 @@ def of_results(facts: CellFacts) -> Metadata:
 
 def of_jobs(found: Sequence[JobFacts]) -> Metadata:
     """Of `adhoc_jobs`: task by task, and each job."""
-    metadata: dict[str, dg.MetadataValue[object] | str | int | float] = {
+    metadata: dict[str, dg.MetadataValue[Any] | str | int | float] = {
         "jobs": len(found),
         "jobs in flight": sum(not job.final for job in found),
     }
@@ -112,7 +112,7 @@ def of_jobs(found: Sequence[JobFacts]) -> Metadata:
     return metadata | {"each job": _table(columns, rows)}
 
 
-def markdown(frame: pd.DataFrame) -> dg.MetadataValue[object]:
+def markdown(frame: pd.DataFrame) -> dg.MetadataValue[Any]:
     """A table of texts, for what Dagster's own tables show less well."""
     head = list(map(str, frame.columns))
     rows = [[_text(value) for value in row] for row in frame.itertuples(index=False)]
@@ -120,14 +120,14 @@ def markdown(frame: pd.DataFrame) -> dg.MetadataValue[object]:
     return dg.MetadataValue.md("\n".join("| " + " | ".join(line) + " |" for line in lines))
 
 
-def _answers(found: Sequence[JobFacts]) -> dg.MetadataValue[object]:
+def _answers(found: Sequence[JobFacts]) -> dg.MetadataValue[Any]:
     import pandas as pd
 
     frames = [job.preview for job in found if job.preview is not None]
     return markdown(pd.concat(frames)) if frames else dg.MetadataValue.md("*no answers*")
 
 
-def _errors(found: Sequence[JobFacts]) -> dg.MetadataValue[object]:
+def _errors(found: Sequence[JobFacts]) -> dg.MetadataValue[Any]:
     rows = [
         (error.code, error.outcome, error.requests, error.example[:CELL_WIDTH])
         for job in found
@@ -136,13 +136,13 @@ def _errors(found: Sequence[JobFacts]) -> dg.MetadataValue[object]:
     return _table(["code", "outcome", "requests", "example"], rows)
 
 
-def _batches(batches: Iterable[BatchStatus]) -> dg.MetadataValue[object]:
+def _batches(batches: Iterable[BatchStatus]) -> dg.MetadataValue[Any]:
     columns = ["provider's id", "state", "completed", "of", "batch"]
     rows = [(b.remote_id or "-", b.remote_status or b.state, b.completed, b.total, b.batch_id) for b in batches]
     return _table(columns, rows)
 
 
-def _table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> dg.MetadataValue[object]:
+def _table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> dg.MetadataValue[Any]:
     import pandas as pd
 
     frame = pd.DataFrame(list(rows), columns=list(columns))

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import dagster as dg
 
 from batch_pipeline.assets.cells import AGAIN, ATTEMPT, FAILED, Cell
-from batch_pipeline.errors import UsageError
+from batch_pipeline.errors import PipelineError
 
-Event = dg.AssetMaterialization | dg.AssetObservation | dg.MaterializeResult[None] | dg.AssetCheckResult
-Metadata = Mapping[str, dg.MetadataValue[object] | str | int | float]
+Event = dg.AssetMaterialization | dg.AssetObservation | dg.MaterializeResult[Any] | dg.AssetCheckResult
+Metadata = Mapping[str, dg.MetadataValue[Any] | str | int | float]
 
 
 def made(key: dg.AssetKey, cell: Cell, metadata: Metadata, *, wide: bool) -> Event:
@@ -28,11 +29,16 @@ def failed(
     context: dg.AssetExecutionContext, key: dg.AssetKey, cell: Cell, error: Exception, attempt: int
 ) -> Iterator[Event]:
     """The cell is not materialized, and this is why; what a person must correct is not asked for again by itself."""
-    context.log.error(f"{cell}: {error}", exc_info=None if isinstance(error, UsageError) else error)
+    context.log.error("%s: %s", cell, error, exc_info=None if isinstance(error, PipelineError) else error)
     yield dg.AssetObservation(
         key,
         description=str(error),
         partition=cell.key,
-        metadata={FAILED: str(error), AGAIN: not isinstance(error, UsageError), ATTEMPT: attempt},
+        metadata={FAILED: str(error), AGAIN: not _is_for_a_person(error), ATTEMPT: attempt},
         tags=cell.tags,
     )
+
+
+def _is_for_a_person(error: Exception) -> bool:
+    """Wrong usage, a missing key or price: to ask again by itself would meet it again."""
+    return isinstance(error, PipelineError) and error.exit_code == 2

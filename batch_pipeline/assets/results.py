@@ -11,6 +11,7 @@ from batch_pipeline.assets.advance import Advanced, advance
 from batch_pipeline.assets.cells import Cell, Cells, attempt_of
 from batch_pipeline.assets.figures import CellFacts, facts_of
 from batch_pipeline.assets.reporting import Event, failed, made
+from batch_pipeline.batches.due import note_reported
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.ledger import partitions
 from batch_pipeline.tasks.task import BatchTask
@@ -28,7 +29,7 @@ def run(
     done = advance(pipeline, [root for found in roots.values() for root in found], context.log.info)
     found = facts_of(pipeline, task.name, list(task.answer_columns), roots)
     for facts in found:
-        yield from _report(context, task, facts, done, wide=cells.wide)
+        yield from _report(context, pipeline, task, facts, done, wide=cells.wide)
     yield from checks.evaluate(context, task, found)
     if done.broken and not cells.wide:
         raise _failure(task, cells.cells[0], next(iter(done.broken.values())))
@@ -55,18 +56,26 @@ def _jobs_of(pipeline: Pipeline, task: BatchTask, cells: Cells, named: Sequence[
 
 
 def _report(
-    context: dg.AssetExecutionContext, task: BatchTask, facts: CellFacts, done: Advanced, *, wide: bool
+    context: dg.AssetExecutionContext,
+    pipeline: Pipeline,
+    task: BatchTask,
+    facts: CellFacts,
+    done: Advanced,
+    *,
+    wide: bool,
 ) -> Iterator[Event]:
     key, cell = keys.results_key(task.name), facts.cell
     broken = next((done.broken[job.now.job_id] for job in facts.jobs if job.now.job_id in done.broken), None)
     if broken is not None:
         yield from failed(context, key, cell, broken, attempt_of(context))
     elif facts.final:
-        context.log.info(f"{cell}: {facts.outcomes['answered']:,} of {sum(facts.outcomes.values()):,} records answered")
+        context.log.info("%s: %d of %d records answered", cell, facts.outcomes["answered"], facts.outcomes.total())
         yield made(key, cell, metadata.of_results(facts), wide=wide)
+        with pipeline.ledger.begin() as db:  # after Dagster has stored the event: a run that dies before tells it again
+            note_reported(db, [job.now.job_id for job in facts.jobs])
     else:
         why = _why_not_through(facts, done)
-        context.log.info(f"{cell}: not through yet: {why}")
+        context.log.info("%s: not through yet: %s", cell, why)
         yield dg.AssetObservation(
             key,
             description=f"Not through yet: {why}",

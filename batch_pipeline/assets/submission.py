@@ -10,7 +10,7 @@ import dagster as dg
 from batch_pipeline.assets import keys, metadata
 from batch_pipeline.assets.cells import Cell, Cells, Select, attempt_of, root_run_id
 from batch_pipeline.assets.reporting import Event, failed, made
-from batch_pipeline.batches.due import past_window
+from batch_pipeline.batches.due import ASSET, past_window
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.plan import Order, plan
 from batch_pipeline.batches.select import Selection
@@ -61,12 +61,11 @@ def run(context: dg.AssetExecutionContext, pipeline: Pipeline, cells: Cells, ask
 
 def _plan(context: dg.AssetExecutionContext, pipeline: Pipeline, asked: Asked, cell: Cell) -> Job:
     selection = asked.select(cell.key) if cell.key is not None else Selection()
-    told = {"asset": keys.submission_key(asked.task.name).to_user_string(), "run_id": context.run.run_id}
-    order = Order(asked.task, selection, key=root_run_id(context), partition_key=cell.key, metadata=told)
+    made_for = {ASSET: keys.submission_key(asked.task.name).to_user_string(), "run_id": context.run.run_id}
+    order = Order(asked.task, selection, key=root_run_id(context), partition_key=cell.key, metadata=made_for)
     job = plan(pipeline, order)
-    context.log.info(
-        f"{cell}: {job.records:,} of {job.selected:,} records to account for, {job.requests:,} requests to send"
-    )
+    told = "%s: %d of %d records to account for, %d requests to send"
+    context.log.info(told, cell, job.records, job.selected, job.requests)
     return job
 
 
@@ -97,7 +96,7 @@ def _send(
             yield made(submission_key, cell, metadata.of_submission(job, now), wide=wide)
             continue
         unsent.append(reasons[0])
-        context.log.warning(f"{cell}: not sent yet: {'; '.join(reasons)}. The monitor asks again.")
+        context.log.warning("%s: not sent yet: %s. The monitor asks again.", cell, "; ".join(reasons))
         yield dg.AssetObservation(
             submission_key,
             description=f"Not sent yet: {reasons[0]}",

@@ -5,11 +5,12 @@
 from collections.abc import Iterable, Iterator, Sequence
 
 import dagster as dg
+from pydantic import Field
 
 from batch_pipeline.assets import checks, keys, results, submission
 from batch_pipeline.assets.cells import Cells, Select, selects
 from batch_pipeline.assets.reporting import Event
-from batch_pipeline.automation.partitions import nights, repo_nights
+from batch_pipeline.automation.partitions import nights, ranges_are_beta, repo_nights
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.settings import Settings, load_settings
 from batch_pipeline.tasks.task import BatchTask
@@ -20,7 +21,7 @@ Deps = Iterable[dg.AssetDep | dg.AssetSpec | dg.AssetsDefinition | dg.AssetKey |
 class JobsConfig(dg.Config):
     """Which jobs a run is about; those of its cells where none are named."""
 
-    jobs: list[str] = []
+    jobs: list[str] = Field(default=[], description="Ids of jobs; all of the run's cells where there are none.")
 
 
 def build_batch_assets(
@@ -35,7 +36,8 @@ def build_batch_assets(
     `<task>/requests` plans, `<task>/submission` sends, and `<task>/results` collects what the provider has answered,
     into the table `<task>`. Beside them go the resource `pipeline` and a sensor that asks for results:
 
-        mood_assets = build_batch_assets(mood, deps=["posts"], partitions_def=dg.DailyPartitionsDefinition("2026-01-01"))
+        days = dg.DailyPartitionsDefinition("2026-01-01")
+        mood_assets = build_batch_assets(mood, deps=["posts"], partitions_def=days)
         defs = dg.Definitions(
             assets=[posts, *mood_assets],
             sensors=[build_batch_monitor(mood_assets)],
@@ -71,6 +73,7 @@ def _partitions(task: BatchTask, settings: Settings) -> dg.PartitionsDefinition[
     return repo_nights(settings) if task.partitions == "repo_night" else nights(settings)
 
 
+@ranges_are_beta()
 def _submission(
     task: BatchTask, deps: Deps, partitions_def: dg.PartitionsDefinition[str] | None, select: Select
 ) -> dg.AssetsDefinition:
@@ -125,6 +128,7 @@ def _submission(
     return submit_batches
 
 
+@ranges_are_beta()
 def _results(task: BatchTask, partitions_def: dg.PartitionsDefinition[str] | None) -> dg.AssetsDefinition:
     @dg.asset(
         key=keys.results_key(task.name),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 
 import dagster as dg
@@ -24,10 +24,14 @@ MOST_ATTEMPTS = 3
 
 
 class CollectedCursor(BaseModel):
-    """What one tick leaves to the next: how far each asset's events were read, and the warehouse's last change."""
+    """What one tick leaves to the next: small, and begun anew where it is lost."""
 
     seen: dict[str, int] = Field(default_factory=dict[str, int])
+    """How far the events of each asset were read."""
+    waiting: dict[str, dict[str, int]] = Field(default_factory=dict[str, dict[str, int]])
+    """By task, the cells of `issues` that are to be planned, and how often that was asked for."""
     warehouse: int = 0
+    """When the warehouse was last written to."""
 
     @classmethod
     def read(cls, text: str | None) -> CollectedCursor:
@@ -49,10 +53,15 @@ class Failed:
 
 @dataclass(frozen=True)
 class Fresh:
-    """What is new of an asset: cells that were materialized, cells to be asked for again, the first event's time."""
+    """What is new of an asset.
+
+    `made`: cells that were materialized; `failed`: those to be asked for again; `reported`: all that told why they
+    did not work; `since`: when the first was materialized; `last`: the last event.
+    """
 
     made: Sequence[str] = ()
     failed: Sequence[Failed] = ()
+    reported: Sequence[str] = ()
     since: float | None = None
     last: int = 0
 
@@ -70,6 +79,12 @@ class Planned:
         """Both of them."""
         return [keys.requests_key(self.task), keys.submission_key(self.task)]
 
+    def cell_of(self, cell: str) -> str:
+        """The task's cell that a cell of `issues` is records for."""
+        if self.partitions_def is None:
+            return ""
+        return cell if isinstance(self.partitions_def, dg.MultiPartitionsDefinition) else row_of_issues(cell)
+
 
 def planned_from_issues(assets: Iterable[dg.AssetsDefinition]) -> list[Planned]:
     """The tasks among these assets whose records come from `issues`."""
@@ -86,7 +101,7 @@ def fresh(instance: dg.DagsterInstance, asset: dg.AssetKey, after: int) -> Fresh
     wanted = dg.AssetRecordsFilter(asset_key=asset, after_storage_id=after)
     made = instance.fetch_materializations(wanted, limit=MOST_EVENTS, ascending=True).records
     seen = instance.fetch_observations(wanted, limit=MOST_EVENTS, ascending=True).records
-    last = {record.partition_key: record.storage_id for record in made if record.partition_key}
+    last = {record.partition_key or "": record.storage_id for record in made}
     failed = {
         each.cell: each
         for record in seen
@@ -97,6 +112,7 @@ def fresh(instance: dg.DagsterInstance, asset: dg.AssetKey, after: int) -> Fresh
     return Fresh(
         made=list(last),
         failed=list(failed.values()),
+        reported=[record.partition_key or "" for record in seen],
         since=min((record.timestamp for record in made), default=None),
         last=max((record.storage_id for record in both), default=after),
     )
@@ -111,18 +127,41 @@ def _failed(event: int, observation: dg.AssetObservation | None) -> Failed | Non
     return Failed(observation.partition, attempt, event) if told[AGAIN].value and attempt < MOST_ATTEMPTS else None
 
 
-def plan_runs(new: Fresh, tasks: Iterable[Planned], store: dg.DagsterInstance) -> Iterator[dg.RunRequest]:
-    """Runs that plan and submit what was collected: one over a night's cells, for all tasks of the same partitions."""
+def note_collected(cursor: CollectedCursor, tasks: Iterable[Planned], issues: Fresh) -> None:
+    """What was collected waits to be planned, for each task."""
+    for task in tasks:
+        cursor.waiting.setdefault(task.task, {}).update(dict.fromkeys(issues.made, 0))
+
+
+def note_planned(cursor: CollectedCursor, task: Planned, plans: Fresh) -> None:
+    """What was planned waits no longer, and neither does what could not be: that goes again by itself, or never."""
+    done = {*plans.made, *plans.reported}
+    waiting = cursor.waiting.get(task.task, {})
+    cursor.waiting[task.task] = {cell: times for cell, times in waiting.items() if task.cell_of(cell) not in done}
+
+
+def plan_runs(
+    cursor: CollectedCursor, tasks: Iterable[Planned], busy: Set[dg.AssetKey], store: dg.DagsterInstance
+) -> Iterator[dg.RunRequest]:
+    """Runs that plan and submit what waits for it: one over a night's cells, for all tasks of the same partitions.
+
+    What was asked for, is not planned, and has no run at work on it goes again: its run has died.
+    """
     groups: dict[Partitions | None, list[Planned]] = {}
     for task in tasks:
         groups.setdefault(task.partitions_def, []).append(task)
-    for partitions_def, group in groups.items() if new.made else ():
+    for partitions_def, group in groups.items():
+        waiting = {cell: times for task in group for cell, times in cursor.waiting.get(task.task, {}).items()}
+        at_work = any(asset in busy for task in group for asset in task.assets)
+        wanted = [cell for cell, times in waiting.items() if times == 0 or (times < MOST_ATTEMPTS and not at_work)]
+        given_up = {cell for cell, times in waiting.items() if times >= MOST_ATTEMPTS and not at_work}
+        for task in group:
+            kept = cursor.waiting.get(task.task, {}).keys() - given_up
+            cursor.waiting[task.task] = {cell: waiting[cell] + (cell in wanted) for cell in sorted(kept)}
         assets = [asset for task in group for asset in task.assets]
         checks = [check for task in group for check in task.checks]
-        for cells in _cells(partitions_def, new.made, store):
-            start = cells.start if cells else "all"
-            key = f"plan:{group[0].task}:{start}:{new.last}"
-            yield over_cells(cells, assets, run_key=key, checks=checks, tags={MAX_RUNTIME: str(BATCHES_SECONDS)})
+        for cells in _cells(partitions_def, wanted, store) if wanted else ():
+            yield over_cells(cells, assets, run_key=None, checks=checks, tags={MAX_RUNTIME: str(BATCHES_SECONDS)})
 
 
 def _cells(partitions_def: Partitions | None, made: Sequence[str], store: dg.DagsterInstance) -> Iterator[Range | None]:
@@ -133,7 +172,7 @@ def _cells(partitions_def: Partitions | None, made: Sequence[str], store: dg.Dag
         for row in sorted({row_of(partitions_def, cell) for cell in made}):
             yield from ranges_over(made, rows_cells(partitions_def, row, store), gap=0)
     else:
-        for night in sorted({cell.split("|")[0] for cell in made}):
+        for night in sorted({row_of_issues(cell) for cell in made}):
             yield Range(night, night)
 
 
@@ -160,3 +199,8 @@ def new_repos(known: Sequence[str], wanted: Iterable[str]) -> tuple[list[str], l
         except InvalidSelection as error:
             refused.append(str(error))
     return [name for name in fresh_names if name not in known], refused
+
+
+def row_of_issues(cell: str) -> str:
+    """The night of a cell of `issues`."""
+    return cell.split("|", maxsplit=1)[0]

@@ -13,7 +13,7 @@ ISSUES_SECONDS = 4 * 3600
 BATCHES_SECONDS = 2 * 3600
 """Uploads and downloads of many files."""
 
-collect_issues = dg.define_asset_job(
+collect_issues = dg.define_asset_job(  # pyright: ignore[reportUnknownMemberType] - dagster leaves types open
     "collect_issues",
     selection=dg.AssetSelection.assets(keys.ISSUES),
     description="A night's issues, of all repositories in one run.",

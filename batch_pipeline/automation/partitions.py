@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import dagster as dg
@@ -19,6 +21,14 @@ MOST_GAP = 10
 """Cells that a range may go over without need, before it is two runs: a run costs what a hundred cells do."""
 
 repos = dg.DynamicPartitionsDefinition(name=REPOS)
+
+
+@contextmanager
+def ranges_are_beta() -> Generator[None]:
+    """Keeps Dagster from saying so in every process that loads the assets; what we need of ranges is tested."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        yield
 
 
 def nights(settings: Settings) -> dg.DailyPartitionsDefinition:
@@ -51,8 +61,9 @@ def rows_cells(partitions_def: dg.PartitionsDefinition[str], row: str, store: dg
     if not isinstance(partitions_def, dg.MultiPartitionsDefinition):
         return [key for key in partitions_def.get_partition_keys(dynamic_partitions_store=store) if row in ("", key)]
     first, second = partitions_def.partitions_defs
-    if not first.partitions_def.has_partition_key(row, dynamic_partitions_store=store):
-        return []
+    with dg.partition_loading_context(dynamic_partitions_store=store):
+        if not first.partitions_def.has_partition_key(row):
+            return []
     others = second.partitions_def.get_partition_keys(dynamic_partitions_store=store)
     return [str(dg.MultiPartitionKey({first.name: row, second.name: other})) for other in others]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 import dagster as dg
 
@@ -40,11 +41,9 @@ def jobs_config(steps: Mapping[str, Sequence[str]]) -> dict[str, object]:
 
 def jobs_of_runs(runs: Sequence[dg.DagsterRun]) -> set[str]:
     """The jobs that these runs were started for."""
-    steps = [step for run in runs for step in _steps(run.run_config)]
+    configs = [cast("_RunConfig", run.run_config) for run in runs]
+    steps = [step for config in configs for step in config.get("ops", {}).values()]
     return {job_id for step in steps for job_id in step.get("config", {}).get("jobs", [])}
 
 
-def _steps(
-    config: Mapping[str, Mapping[str, Mapping[str, Mapping[str, list[str]]]]],
-) -> list[Mapping[str, Mapping[str, list[str]]]]:
-    return list(config.get("ops", {}).values())
+_RunConfig = Mapping[str, Mapping[str, Mapping[str, Mapping[str, list[str]]]]]

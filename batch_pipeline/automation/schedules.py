@@ -17,7 +17,7 @@ from batch_pipeline.settings import Settings
 def build_nightly(settings: Settings) -> dg.ScheduleDefinition:
     """The schedule `nightly`: at `NIGHT_HOUR`, for the day that has ended."""
 
-    @dg.schedule(
+    @dg.schedule(  # pyright: ignore[reportUnknownMemberType] - dagster leaves types open
         name="nightly",
         job=collect_issues,
         cron_schedule=f"0 {settings.night_hour} * * *",

@@ -3,7 +3,7 @@
 # no `from __future__ import annotations`: Dagster reads the annotations of a sensor, and can't read them as text
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 import dagster as dg
 
@@ -46,7 +46,7 @@ def build_batch_monitor(
     watched = watched_in(definitions)
     every = frozenset(key for asset in definitions for key in asset.keys)
 
-    @dg.sensor(
+    @dg.sensor(  # pyright: ignore[reportUnknownMemberType] - dagster leaves types open
         name=name,
         asset_selection=dg.AssetSelection.assets(*sorted(every)),
         minimum_interval_seconds=(settings or load_settings()).poll_seconds,
@@ -78,7 +78,7 @@ def build_collected_issues(
     tasks = collected.planned_from_issues(assets)
     every = [keys.ISSUES, *(asset for task in tasks for asset in task.assets)]
 
-    @dg.sensor(
+    @dg.sensor(  # pyright: ignore[reportUnknownMemberType] - dagster leaves types open
         name="collected_issues",
         asset_selection=dg.AssetSelection.assets(*every),
         minimum_interval_seconds=(settings or load_settings()).poll_seconds,
@@ -92,7 +92,7 @@ def build_collected_issues(
             context.instance.get_dynamic_partitions(REPOS), _known_repos(pipeline, cursor)
         )
         told += [f"New repository: {name}." for name in added]
-        requests = list(_asked(context, pipeline, tasks, cursor, told))
+        requests = _asked(context, pipeline, tasks, cursor, told)
         result = _result(context, requests, told or ["Nothing new was collected."], cursor.model_dump_json(), [])
         if added:
             return result._replace(dynamic_partitions_requests=[repo_partitions.build_add_request(added)])
@@ -125,30 +125,33 @@ def _asked(
     tasks: Sequence[Planned],
     cursor: CollectedCursor,
     told: list[str],
-) -> Iterator[dg.RunRequest]:
-    """The runs of this tick; what they are asked for is read, and what is left comes with the next."""
+) -> list[dg.RunRequest]:
+    """The runs of this tick."""
     issues = _fresh(context.instance, keys.ISSUES, cursor)
-    if _more_to_come(context.instance, issues):
+    busy = _assets_at_work(context.instance)
+    again: list[dg.RunRequest] = []
+    if keys.ISSUES in busy and issues.since is not None and issues.since > time.time() - COLLECTING_SECONDS:
         told.append("Issues are still being collected: what came is planned when they are all here.")
-    elif issues.made and not pipeline.settings.enabled:
-        told.append("BATCH_PIPELINE_ENABLED is false: what was collected is not planned.")
     else:
         cursor.seen[keys.ISSUES.to_user_string()] = issues.last
-        yield from collected.plan_runs(issues, tasks, context.instance)
-        yield from collected.runs_again(keys.ISSUES, issues, [keys.ISSUES], [], ISSUES_SECONDS)
+        collected.note_collected(cursor, tasks, issues)
+        again += collected.runs_again(keys.ISSUES, issues, [keys.ISSUES], [], ISSUES_SECONDS)
     for task in tasks:
         key = keys.requests_key(task.task)
         plans = _fresh(context.instance, key, cursor)
         cursor.seen[key.to_user_string()] = plans.last
-        yield from collected.runs_again(key, plans, task.assets, task.checks, BATCHES_SECONDS)
+        collected.note_planned(cursor, task, plans)
+        again += collected.runs_again(key, plans, task.assets, task.checks, BATCHES_SECONDS)
+    if not pipeline.settings.enabled:
+        told.append("BATCH_PIPELINE_ENABLED is false: what was collected is not planned.")
+        return []
+    return [*collected.plan_runs(cursor, tasks, busy, context.instance), *again]
 
 
-def _more_to_come(instance: dg.DagsterInstance, issues: Fresh) -> bool:
-    """A run still collects, and what came first has not waited for too long."""
-    if issues.since is None or issues.since < time.time() - COLLECTING_SECONDS:
-        return False
+def _assets_at_work(instance: dg.DagsterInstance) -> set[dg.AssetKey]:
+    """The assets of runs that have not ended."""
     runs = instance.get_runs(filters=dg.RunsFilter(statuses=list(tick.UNFINISHED)))
-    return any(keys.ISSUES in (run.asset_selection or ()) for run in runs)
+    return {asset for run in runs for asset in run.asset_selection or ()}
 
 
 def _fresh(instance: dg.DagsterInstance, asset: dg.AssetKey, cursor: CollectedCursor) -> Fresh:

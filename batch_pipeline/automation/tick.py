@@ -99,7 +99,8 @@ class Asker:
         asked: list[str] = []
         requests: list[dg.RunRequest] = []
         count = self._count() if mine - busy else 0
-        for what, found in (("submission", open_.to_send), ("results", open_.to_collect)):
+        steps: list[tuple[What, Sequence[Job]]] = [("submission", open_.to_send), ("results", open_.to_collect)]
+        for what, found in steps:
             may_go = ready(found, cursor, busy, self.pipeline.settings.poll_seconds, time.time())
             for request, job_ids in self._runs(what, may_go, cursor, count):
                 if len(requests) < MOST_RUNS and not set(job_ids) & set(asked):

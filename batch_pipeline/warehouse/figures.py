@@ -81,7 +81,7 @@ def answers(
         ORDER BY root, record_id
     """  # noqa: S608 - names are quoted
     found = connection.execute(sql, [rows]).df()
-    return {str(root): group.drop(columns="root") for root, group in found.groupby("root")}
+    return {root: found.loc[found["root"] == root, ["record_id", *columns]] for root in chains}
 
 
 def answered_records(connection: DuckDBPyConnection, task: str, chains: Chains) -> dict[str, int]:
@@ -95,7 +95,7 @@ def answered_records(connection: DuckDBPyConnection, task: str, chains: Chains) 
 
 def _chains(connection: DuckDBPyConnection, chains: Chains) -> None:
     rows = [(root, job_id, place) for root, job_ids in chains.items() for place, job_id in enumerate(job_ids)]
-    connection.execute(_CHAIN, [list(column) for column in zip(*rows, strict=True)] or [[], [], []])
+    connection.execute(_CHAIN, [[row[0] for row in rows], [row[1] for row in rows], [row[2] for row in rows]])
 
 
 def _has_table(connection: DuckDBPyConnection, task: str) -> bool:
@@ -139,5 +139,5 @@ _ERRORS = """
     JOIN batch_results USING (job_id)
     WHERE outcome <> 'answered'
     GROUP BY ALL
-    ORDER BY count(*) DESC, ALL
+    ORDER BY chain.root, count(*) DESC, outcome
 """

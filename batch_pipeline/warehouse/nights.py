@@ -50,7 +50,12 @@ SELECT
 """
 
 _ISSUES = """
-SELECT record_id, state, title, array_to_string(labels, ', ') AS labels, strftime(updated_at, '%Y-%m-%d %H:%M') AS updated
+SELECT
+    record_id,
+    state,
+    title,
+    array_to_string(labels, ', ') AS labels,
+    strftime(updated_at, '%Y-%m-%d %H:%M') AS updated
 FROM issue_versions
 WHERE repo = $repo AND night = $night
 ORDER BY updated_at DESC, record_id

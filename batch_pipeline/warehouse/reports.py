@@ -26,10 +26,9 @@ def _insert(connection: DuckDBPyConnection, table: str, rows: Rows) -> None:
     import pyarrow as pa
 
     types: dict[str, str] = dict(connection.execute(_COLUMNS, [table]).fetchall())
-    columns = {name: [row[name] for row in rows] for name in rows[0]}
-    connection.register("ledger_rows", pa.table({name: pa.array(values) for name, values in columns.items()}))
+    connection.register("ledger_rows", pa.Table.from_pylist([dict(row) for row in rows]))
     try:
-        fields = ", ".join(_field(name, types[name]) for name in columns)
+        fields = ", ".join(_field(name, types[name]) for name in rows[0])
         connection.execute(f"INSERT INTO {table} BY NAME SELECT {fields} FROM ledger_rows")  # noqa: S608 - quoted
     finally:
         connection.unregister("ledger_rows")

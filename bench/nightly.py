@@ -1,0 +1,164 @@
+"""What a night costs: `python -m bench.nightly --repos 50 --issues 20`.
+
+Prints seconds from the request for the night's run to the last result, the CPU seconds of all of Dagster in that
+time, and each run. Issues are made up, the provider is the local server (simulated, in a process of its own, not
+counted), and everything else is as in production: daemon, sensors, a process for each run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from datetime import date, timedelta
+from pathlib import Path
+
+import dagster as dg
+
+from batch_pipeline.assets import keys
+from batch_pipeline.automation.run_requests import RANGE_END, RANGE_START
+from batch_pipeline.automation.schedules import night_runs
+from batch_pipeline.batches.pipeline import Pipeline
+from batch_pipeline.sources.files import load_issues
+from batch_pipeline.tasks.registry import load_tasks
+
+ROOT = Path(__file__).parent.parent
+NIGHT = date(2026, 11, 20)
+
+
+def main() -> None:
+    """Runs one night and prints its figures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repos", type=int, default=50)
+    parser.add_argument("--issues", type=int, default=20, help="of each repository")
+    parser.add_argument("--poll-seconds", type=int, default=5)
+    parser.add_argument("--batch-seconds", type=float, default=20.0, help="from a batch's creation to its end")
+    parser.add_argument("--limit", type=float, default=900.0, help="seconds to wait for the last result")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name, server(Path(name), given) as url:
+        folder = Path(name)
+        os.environ |= {
+            "DAGSTER_HOME": str(folder / "dagster"),
+            "BATCH_PIPELINE_DATA_DIR": str(folder / "data"),
+            "BATCH_PIPELINE_LOCAL_URL": url,
+            "BATCH_PIPELINE_POLL_SECONDS": str(given.poll_seconds),
+        }
+        (folder / "dagster").mkdir()
+        shutil.copy(ROOT / "dagster.yaml", folder / "dagster")
+        repos = load(given.repos, given.issues)
+        with dg.DagsterInstance.from_config(str(folder / "dagster")) as instance, daemon(folder) as process:
+            instance.add_dynamic_partitions("repos", repos)
+            measure(instance, process, repos, given.limit)
+
+
+@contextmanager
+def server(folder: Path, given: argparse.Namespace) -> Generator[str]:
+    """The local server; its URL."""
+    options = ["--port", "0", "--state-dir", str(folder / "server"), "--seconds", str(given.batch_seconds)]
+    process = subprocess.Popen([sys.executable, "-m", "batch_pipeline.local_server", *options], stdout=subprocess.PIPE)
+    try:
+        told = process.stdout.readline() if process.stdout else b""
+        yield told.decode().split()[-1]
+    finally:
+        process.terminate()
+        process.wait()
+
+
+@contextmanager
+def daemon(folder: Path) -> Generator[subprocess.Popen[bytes]]:
+    """Dagster's daemon, in a session of its own, by which all that it starts is found and ended."""
+    command = [sys.executable, "-m", "dagster._daemon", "run", "-w", str(ROOT / "workspace.yaml")]
+    with (folder / "daemon.log").open("wb") as log:
+        process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, start_new_session=True)
+        try:
+            yield process
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def load(repos: int, issues: int) -> list[str]:
+    """Makes up issues, all of them different; the repositories' names."""
+    names = [f"made-up/repo-{number:03}" for number in range(repos)]
+    rows = [
+        {
+            "number": number,
+            "title": f"{name}: issue {number}",
+            "body": f"It fails with code {number}. " * 20,
+            "state": "open",
+            "html_url": f"https://github.com/{name}/issues/{number}",
+        }
+        for name in names
+        for number in range(1, issues + 1)
+    ]
+    pipeline = Pipeline()
+    file = pipeline.data_dir / "made-up.json"
+    file.parent.mkdir(parents=True)
+    file.write_text(json.dumps(rows))
+    loaded = load_issues(pipeline.warehouse, [str(file)], NIGHT)
+    pipeline.close()
+    if loaded.added != len(rows):
+        raise SystemExit(f"only {loaded.added} of {len(rows)} issues were loaded: {loaded.problems[:3]}")
+    return names
+
+
+def measure(instance: dg.DagsterInstance, process: subprocess.Popen[bytes], repos: Sequence[str], limit: float) -> None:
+    """From the night's run request to the last result."""
+    results = [keys.results_key(task) for task in load_tasks().by_name]
+    wait_for_daemon(instance, limit)
+    began, cpu = time.time(), cpu_seconds(process.pid)
+    launched = sum(launch(request) for request in night_runs(NIGHT, repos))
+    while min(len(instance.get_materialized_partitions(key)) for key in results) < len(repos):
+        if time.time() - began > limit or process.poll() is not None:
+            raise SystemExit(f"not through: {[(r.status, r.asset_selection) for r in instance.get_runs()]}")
+        time.sleep(0.2)
+    spent = cpu_seconds(process.pid) - cpu + launched
+    print(f"{len(repos)} repositories, {len(results)} tasks: {time.time() - began:.0f} s, {spent:.1f} s of CPU")  # noqa: T201 - a command
+    for record in reversed(instance.get_run_records()):
+        at, end = (record.start_time or 0) - began, (record.end_time or 0) - began
+        assets = ", ".join(sorted(key.to_user_string() for key in record.dagster_run.asset_selection or ()))
+        print(f"  {at:6.1f} s to {end:6.1f} s  {record.dagster_run.status.value}  {assets}")  # noqa: T201 - a command
+
+
+def launch(request: dg.RunRequest) -> float:
+    """One run in a process of its own; its CPU seconds."""
+    span = f"{request.tags[RANGE_START]}...{request.tags[RANGE_END]}"
+    command = [str(Path(sys.executable).parent / "dg"), "launch", "--assets", "issues", "--partition-range", span]
+    before = os.times()
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    after = os.times()
+    return after.children_user + after.children_system - before.children_user - before.children_system
+
+
+def wait_for_daemon(instance: dg.DagsterInstance, limit: float) -> None:
+    """Until the sensors tick: what starting costs is paid once a day, not once a night."""
+    until = time.time() + limit
+    while "SENSOR" not in instance.get_daemon_heartbeats():
+        if time.time() > until:
+            raise SystemExit("the sensors do not tick")
+        time.sleep(0.2)
+
+
+def cpu_seconds(session: int) -> float:
+    """CPU of the session's processes, and of those that they have waited for."""
+    ticks = 0
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue  # it has ended
+        if int(fields[3]) == session:
+            ticks += sum(map(int, fields[11:15]))
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+if __name__ == "__main__":
+    main()
