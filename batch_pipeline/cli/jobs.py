@@ -251,7 +251,7 @@ def _show_job(now: JobStatus, *, as_json: bool) -> None:
     )
     if now.batches:
         say()
-        print_table(_BATCHES, [_batch_row(batch) for batch in now.batches])
+        print_table(_BATCHES, [_batch_row(now, batch) for batch in now.batches])
 
 
 def _say_collected(now: JobStatus) -> None:
@@ -308,19 +308,14 @@ def _spoken(state: str) -> str:
 
 def _row(now: JobStatus) -> tuple[object, ...]:
     answered = f"{now.answered:,}/{now.records:,}"
-    return (
-        now.job_id,
-        _spoken(now.state),
-        answered,
-        usd(now.cost_usd),
-        f"{now.model} at {now.provider}",
-        moment(now.created_at),
-    )
+    return now.job_id, _spoken(now.state), answered, usd(now.cost_usd), moment(now.created_at)
 
 
-def _batch_row(batch: BatchStatus) -> tuple[object, ...]:
+def _batch_row(now: JobStatus, batch: BatchStatus) -> tuple[object, ...]:
+    """A batch's id without that of its job: `0000`, and `again2-0000` of a later attempt."""
+    number = batch.batch_id.removeprefix(f"{now.job_id}-")
     done = f"{batch.completed:,}/{batch.total:,}"
-    return batch.batch_id, _spoken(batch.state), batch.remote_status or "", done, batch.remote_id or ""
+    return number, _spoken(batch.state), batch.remote_status or "", done, batch.remote_id or ""
 
 
 _LIST = (
@@ -328,8 +323,7 @@ _LIST = (
     Column("State"),
     Column("Answered", right=True),
     Column("Cost", right=True),
-    Column("Model", shrinks=True),
-    Column("Created", shrinks=True),
+    Column("Created"),
 )
 _BATCHES = (
     Column("Batch"),

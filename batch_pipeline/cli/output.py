@@ -46,10 +46,17 @@ def as_json_text(value: object) -> str:
 
 
 def print_facts(facts: Sequence[tuple[str, str]]) -> None:
-    """Prints names and what they are, in two columns."""
+    """Prints names and what they are, in two columns; in a terminal, what is too long goes on below itself."""
+    from shutil import get_terminal_size
+    from textwrap import wrap
+
     width = max(len(name) for name, _ in facts)
+    room = max(20, get_terminal_size().columns - width - 2) if sys.stdout.isatty() else _PIPED_WIDTH
     for name, value in facts:
-        say(f"{name:<{width}}  {value}")
+        first, *further = wrap(value, room, break_long_words=False, break_on_hyphens=False) or [""]
+        say(f"{name:<{width}}  {first}")
+        for line in further:
+            say(f"{'':<{width}}  {line}")
 
 
 def print_table(columns: Sequence[Column], rows: Iterable[Sequence[object]]) -> None:
