@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from batch_pipeline.cli.programs import Programs
     from batch_pipeline.settings import Settings
 
-START_SECONDS = 90.0
+START_SECONDS = 120.0
 
 
 def add_to(app: typer.Typer) -> None:
@@ -27,7 +27,7 @@ def add_to(app: typer.Typer) -> None:
 
 def dev(
     *,
-    port: Annotated[int, typer.Option("--port", min=1, max=65_535, help="Of the Dagster UI.")] = 3000,
+    port: Annotated[int, typer.Option("--port", metavar="PORT", min=1, max=65_535, help="Of the Dagster UI.")] = 3000,
     engine: Annotated[
         Engine | None, typer.Option("--engine", help="Of the local server; smollm2 where it is installed.")
     ] = None,
@@ -108,7 +108,10 @@ def _announce(running: Programs, settings: Settings, port: int, engine: Engine, 
         ]
     )
     say()
-    say("First steps, in another terminal:")
-    say("  batch-pipeline issues load 'data/issues/*.json'     or: batch-pipeline issues pull OWNER/REPO")
-    say(f"Then in the UI, {url}/assets: materialize `issues` for the newest night, and watch the sensors do the rest.")
+    say("First steps:")
+    say("1. In another terminal: batch-pipeline issues load 'data/issues/*.json'")
+    say("   or, from GitHub: batch-pipeline issues pull OWNER/REPO")
+    say(f"2. In {url}/assets, materialize `issues` for the newest night.")
+    say("3. Watch the sensors plan it, submit it, and collect the answers.")
+    say()
     say("Ctrl-C ends everything.")

@@ -22,7 +22,9 @@ group = typer.Typer(help="Records in: from files, or from GitHub.", no_args_is_h
 _DAY = ["%Y-%m-%d"]
 Night = Annotated[
     datetime | None,
-    typer.Option("--night", formats=_DAY, help="The partition to load into; the last day that ended otherwise."),
+    typer.Option(
+        "--night", metavar="DATE", formats=_DAY, help="The partition to load into; the last day that ended otherwise."
+    ),
 ]
 
 
@@ -33,10 +35,14 @@ def add_to(app: typer.Typer) -> None:
 
 @group.command()
 def load(
-    files: Annotated[list[str], typer.Argument(help="Files, folders or globs: JSON, JSONL, CSV, Parquet.")],
+    files: Annotated[
+        list[str], typer.Argument(metavar="FILE", help="Files, folders or globs: JSON, JSONL, CSV, Parquet.")
+    ],
     *,
     night: Night = None,
-    repo: Annotated[str | None, typer.Option("--repo", help="OWNER/NAME for rows that carry none.")] = None,
+    repo: Annotated[
+        str | None, typer.Option("--repo", metavar="OWNER/NAME", help="OWNER/NAME for rows that carry none.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Load issues from files; what is known already adds nothing."""
@@ -53,10 +59,11 @@ def load(
 
 @group.command()
 def pull(
-    repos: Annotated[list[str], typer.Argument(help="OWNER/NAME of each repository.")],
+    repos: Annotated[list[str], typer.Argument(metavar="OWNER/NAME", help="Name of each repository.")],
     *,
     since: Annotated[
-        datetime | None, typer.Option("--since", formats=_DAY, help="Begin here; else where the last pull ended.")
+        datetime | None,
+        typer.Option("--since", metavar="DATE", formats=_DAY, help="Begin here; else where the last pull ended."),
     ] = None,
     night: Night = None,
     as_json: AsJson = False,

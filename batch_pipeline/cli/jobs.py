@@ -60,7 +60,7 @@ def show_status(
 
 def list_jobs(
     *,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="At most so many, the newest first.")] = 50,
+    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="At most so many, the newest first.")] = 50,
     as_json: AsJson = False,
 ) -> None:
     """List the jobs, the newest first, as the ledger knows them."""
@@ -81,10 +81,14 @@ def collect(
     *,
     wait: Annotated[bool, typer.Option("--wait", help="Until the job and its attempts are done or held.")] = False,
     poll_seconds: Annotated[
-        float | None, typer.Option("--poll-seconds", min=0.1, help="Between two looks; 1 for the local server.")
+        float | None,
+        typer.Option("--poll-seconds", metavar="S", min=0.1, help="Between two looks; 1 for the local server."),
     ] = None,
     results: Annotated[
-        Path | None, typer.Option("--results", file_okay=False, help="Write each answer to a JSON file in this folder.")
+        Path | None,
+        typer.Option(
+            "--results", metavar="DIR", file_okay=False, help="Write each answer to a JSON file in this folder."
+        ),
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit 1 if a record has no answer.")] = False,
     as_json: AsJson = False,

@@ -32,24 +32,36 @@ def local_server(
     engine: Annotated[
         Engine | None, typer.Option("--engine", help="Who answers; smollm2 where it is installed, else simulated.")
     ] = None,
-    host: Annotated[str, typer.Option("--host", help="A loopback address.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", min=0, max=65_535, help="0 takes any free one.")] = 8765,
-    state_dir: Annotated[Path | None, typer.Option("--state-dir", help="Where it keeps its files.")] = None,
-    model_path: Annotated[Path | None, typer.Option("--model-path", help="A GGUF file for smollm2.")] = None,
+    host: Annotated[str, typer.Option("--host", metavar="ADDRESS", help="A loopback address.")] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option("--port", metavar="PORT", min=0, max=65_535, help="0 takes any free one.")
+    ] = 8765,
+    state_dir: Annotated[
+        Path | None, typer.Option("--state-dir", metavar="DIR", help="Where it keeps its files.")
+    ] = None,
+    model_path: Annotated[
+        Path | None, typer.Option("--model-path", metavar="FILE", help="A GGUF file for smollm2.")
+    ] = None,
     upstream_url: Annotated[
-        str | None, typer.Option("--upstream-url", help="An OpenAI-compatible server, /v1 included.")
+        str | None, typer.Option("--upstream-url", metavar="URL", help="An OpenAI-compatible server, /v1 included.")
     ] = None,
     upstream_key_file: Annotated[
-        Path | None, typer.Option("--upstream-key-file", exists=True, dir_okay=False, help="A file with its key.")
+        Path | None,
+        typer.Option("--upstream-key-file", metavar="FILE", exists=True, dir_okay=False, help="A file with its key."),
     ] = None,
-    threads: Annotated[int | None, typer.Option("--threads", min=1, help="For smollm2; one fewer than cores.")] = None,
+    threads: Annotated[
+        int | None, typer.Option("--threads", metavar="N", min=1, help="For smollm2; one fewer than cores.")
+    ] = None,
     seconds: Annotated[
-        float | None, typer.Option("--seconds", min=0, help="From a batch's creation to its end.")
+        float | None, typer.Option("--seconds", metavar="S", min=0, help="From a batch's creation to its end.")
     ] = None,
     faults: Annotated[
-        Path | None, typer.Option("--faults", exists=True, dir_okay=False, help="A JSON file of faults to play.")
+        Path | None,
+        typer.Option("--faults", metavar="FILE", exists=True, dir_okay=False, help="A JSON file of faults to play."),
     ] = None,
-    concurrency: Annotated[int, typer.Option("--concurrency", min=1, help="Requests in flight at upstream.")] = 8,
+    concurrency: Annotated[
+        int, typer.Option("--concurrency", metavar="N", min=1, help="Requests in flight at upstream.")
+    ] = 8,
     as_json: AsJson = False,
 ) -> None:
     """Serve OpenAI's Batch API on this machine, until Ctrl-C: no key, no network, no cost."""

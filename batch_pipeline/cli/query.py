@@ -32,7 +32,7 @@ def query(
     sql: Annotated[str, typer.Argument(metavar="SQL", help="One statement, such as: FROM issues LIMIT 5")],
     *,
     form: Annotated[Format, typer.Option("--format", help="How to print the rows.")] = "table",
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write to this file.")] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to this file.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Run SQL on the warehouse. It can't write, reach files or load extensions."""

@@ -45,25 +45,38 @@ class SubmittedJob:
 
 
 def submit(
-    task: Annotated[str, typer.Argument(help="The task's name.")],
+    task: Annotated[str, typer.Argument(metavar="TASK", help="The task's name.")],
     *,
     files: Annotated[
-        list[str] | None, typer.Option("--files", help="Load these issue files, and take their issues only.")
+        list[str] | None,
+        typer.Option("--files", metavar="GLOB", help="Load these issue files, and take their issues only."),
     ] = None,
-    org: Annotated[str | None, typer.Option("--org", help="Records of this owner.")] = None,
-    repo: Annotated[str | None, typer.Option("--repo", help="Records of this repository, OWNER/NAME.")] = None,
-    state: Annotated[str | None, typer.Option("--state", help="Records in this state, such as open.")] = None,
-    limit: Annotated[int | None, typer.Option("--limit", min=0, help="At most so many records.")] = None,
-    ids: Annotated[list[str] | None, typer.Option("--ids", help="These records, separated by commas.")] = None,
+    org: Annotated[str | None, typer.Option("--org", metavar="ORG", help="Records of this owner.")] = None,
+    repo: Annotated[
+        str | None, typer.Option("--repo", metavar="OWNER/NAME", help="Records of this repository, OWNER/NAME.")
+    ] = None,
+    state: Annotated[
+        str | None, typer.Option("--state", metavar="STATE", help="Records in this state, such as open.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option("--limit", metavar="N", min=0, help="At most so many records.")] = None,
+    ids: Annotated[
+        list[str] | None, typer.Option("--ids", metavar="IDS", help="These records, separated by commas.")
+    ] = None,
     missing: Annotated[bool, typer.Option("--missing-analysis", help="Only records without any answer.")] = False,
     outdated: Annotated[bool, typer.Option("--outdated", help="Also records answered by an older prompt.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Everything, what was answered included: paid again.")] = False,
-    key: Annotated[str | None, typer.Option("--key", help="Called again with it, the same job goes on.")] = None,
-    model: Annotated[str | None, typer.Option("--model", help="The model, in place of the task's.")] = None,
+    key: Annotated[
+        str | None, typer.Option("--key", metavar="KEY", help="Called again with it, the same job goes on.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", metavar="MODEL", help="The model, in place of the task's.")
+    ] = None,
     provider: Annotated[
         Provider | None, typer.Option("--provider", help="Who answers, in place of the task's.")
     ] = None,
-    variant: Annotated[str | None, typer.Option("--variant", help="One of the task's named prompts.")] = None,
+    variant: Annotated[
+        str | None, typer.Option("--variant", metavar="NAME", help="One of the task's named prompts.")
+    ] = None,
     dry: Annotated[bool, typer.Option("--dry-run", help="Show what it would come to; send nothing.")] = False,
     as_json: AsJson = False,
 ) -> None:

@@ -44,7 +44,9 @@ def list_tasks(context: typer.Context, *, as_json: AsJson = False) -> None:
 
 
 @group.command("show")
-def show_task(task: Annotated[str, typer.Argument(help="The task's name.")], *, as_json: AsJson = False) -> None:
+def show_task(
+    task: Annotated[str, typer.Argument(metavar="TASK", help="The task's name.")], *, as_json: AsJson = False
+) -> None:
     """Show a task: model, price, prompt, answer, versions."""
     from batch_pipeline.batches.prices import PriceBook
     from batch_pipeline.tasks.registry import load_tasks
