@@ -15,6 +15,8 @@ from dataclasses import asdict, dataclass
 from itertools import cycle
 from pathlib import Path
 
+from batch_pipeline.settings import DEFAULT_MODELS
+from batch_pipeline_tests.chaos.forked import prepare
 from batch_pipeline_tests.chaos.points import TARGETS, Strike
 from batch_pipeline_tests.chaos.trial import Server, Trial
 from batch_pipeline_tests.chaos.worker import struck
@@ -40,6 +42,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--world", help="this one only")
     given = parser.parse_args()
+    prepare(DEFAULT_MODELS["openai"])
     worlds = [world for world in WORLDS if given.world in (None, world.name)]
     for outcome in _outcomes(given.kills, random.Random(given.seed), worlds):
         print(json.dumps(asdict(outcome)), flush=True)  # noqa: T201 - a command
@@ -69,7 +72,11 @@ def _trial(server: Server, world: World, chance: random.Random, targets: Iterato
 @contextmanager
 def _server(state: Path) -> Generator[Server]:
     command = [sys.executable, "-m", "batch_pipeline.local_server", "--port", "0", "--state-dir", str(state)]
-    with subprocess.Popen([*command, "--exit-with-parent"], stdout=subprocess.PIPE, text=True) as process:
+    command += ["--exit-with-parent"]
+    with (
+        (state / "log").open("w") as log,  # it tells of each client that was killed
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True) as process,
+    ):
         assert process.stdout is not None
         said = process.stdout.readline().removeprefix("listening on ").strip()
         try:
