@@ -15,7 +15,7 @@ from pathlib import Path
 
 from batch_pipeline.errors import PipelineError
 
-GRACE_SECONDS = 4.0
+GRACE_SECONDS = 3.0
 """How long programs have to end by themselves; then they are ended."""
 LAST_LINES = 15
 
