@@ -10,6 +10,9 @@ call this, at any time, any number of times: what to do next is read from the op
     posted_at                 → settle: ask the listing; not there after WAIT: delete the file, which fences the POST
     posted_at, fenced_at      → settle: not there WAIT after the fence: void, and the batch is planned again
     remote_id                 → created
+
+A model of this module, of `settle.py` and of `recover.py`, with every interleaving of two processes, is in
+`batch_pipeline_tests/model/`: whoever changes a step here changes it there.
 """
 
 from __future__ import annotations
