@@ -17,6 +17,7 @@ PipelineError                 one sentence: what happened, to what, and what to 
 │   └── FileGone              the provider no longer has a file
 ├── UnpricedModel             no price is known for a model
 ├── WarehouseBusy             another process holds the DuckDB file for longer than we wait
+├── LedgerReplaced            another file has taken the place of the ledger that was open
 ├── PlanSuperseded            another process took this plan over
 ├── DamagedFile               a file of a batch is not the one that was planned or sent
 └── Disabled                  BATCH_PIPELINE_ENABLED is false
@@ -119,6 +120,10 @@ class UnpricedModel(PipelineError):
 
 class WarehouseBusy(PipelineError):
     """Another process holds the DuckDB file for longer than we wait."""
+
+
+class LedgerReplaced(PipelineError):
+    """The ledger's file was removed or replaced under this process; its next transaction is in the other."""
 
 
 class PlanSuperseded(PipelineError):

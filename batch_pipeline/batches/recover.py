@@ -126,12 +126,14 @@ def _restore_plan(pipeline: Pipeline, db: Connection, job_id: str) -> bool:
     One that has been planned anew meanwhile, under its key, is settled and collected, and nothing more of it is sent.
     """
     folder = pipeline.folder(job_id)
-    if not folder.plan.exists() or jobs.exists(db, job_id):
+    if not folder.plan.exists():
         return False
     plan = json.loads(folder.plan.read_bytes())
     job = Job(**plan["job"])
-    anew = jobs.find(db, job.key) is not None
-    jobs.restore(db, replace(job, key=f"{job.key}|{job_id}", cancel_asked_at=time.time()) if anew else job)
+    known = jobs.find(db, job.key)
+    anew = known is not None and known.job_id != job_id
+    if not jobs.restore(db, replace(job, key=f"{job.key}|{job_id}", cancel_asked_at=time.time()) if anew else job):
+        return False
     batches.add(db, [Batch(**batch) for batch in plan["batches"]])
     fingerprints.take(db, job_id, plan_index.in_flight(folder.request_index))
     events.record(db, "restored", job_id, planned_anew=anew or None)

@@ -11,6 +11,8 @@ from filelock import FileLock
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
 
+from batch_pipeline.errors import LedgerReplaced
+
 if TYPE_CHECKING:
     from sqlite3 import Connection as SQLiteConnection
 
@@ -47,11 +49,18 @@ class Ledger:
     def engine(self) -> Engine:
         """The engine, with the schema up to date.
 
-        Opened anew where another file has taken the place of the one that is open: SQLite goes on writing into a
-        file that was removed, without a word, and what was sent would be in no ledger.
+        SQLite goes on writing into a file that was removed, without a word, and what was sent would be in no ledger.
+
+        Raises:
+            LedgerReplaced: Another file has taken the place of the one that was open, and what was read is of no
+                use; the next call opens the other.
         """
         if self._engine is not None and self._file is not None and _identity(self._file) != self._opened:
             self.close()
+            raise LedgerReplaced(
+                f"{self._file} was removed or replaced by another while it was in use, so this stopped. "
+                "Run it again: what was sent is looked for first."
+            )
         if self._engine is None:
             self._engine, self._opened = _open(self.url)
         return self._engine

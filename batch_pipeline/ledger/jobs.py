@@ -71,14 +71,13 @@ def open_job(db: Connection, job: Job) -> Job:
     return known or job
 
 
-def restore(db: Connection, job: Job) -> None:
-    """Writes a job in again, as its folder tells it."""
+def restore(db: Connection, job: Job) -> bool:
+    """Writes a job in again, as its folder tells it; False where it is there."""
+    known = select(jobs.c.job_id).where((jobs.c.job_id == job.job_id) | (jobs.c.key == job.key))
+    if db.execute(known).first() is not None:
+        return False
     db.execute(insert(jobs).values(asdict(job)))
-
-
-def exists(db: Connection, job_id: str) -> bool:
-    """Whether there is a job of that id."""
-    return db.execute(select(jobs.c.job_id).where(jobs.c.job_id == job_id)).first() is not None
+    return True
 
 
 def find(db: Connection, key: str) -> Job | None:

@@ -11,7 +11,7 @@ import pytest
 from batch_pipeline.batches import points
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.turn import submit_job
-from batch_pipeline.errors import PipelineError
+from batch_pipeline.errors import LedgerReplaced, PipelineError
 from batch_pipeline_tests.batches.chain import planned, run, write_notes
 from batch_pipeline_tests.books import Books
 
@@ -83,7 +83,7 @@ def test_a_submitter_whose_ledger_was_removed_stops_when_its_job_was_planned_ane
     after = make_pipeline()
     anew = planned(after, key="nightly")
     assert anew.job_id != job.job_id
-    with pytest.raises(PipelineError, match="no job"):
+    with pytest.raises(LedgerReplaced, match="Run it again"):
         submit_job(before, job.job_id)
     assert books.batches == []
     assert run(after, anew).outcomes == {"answered": 3}

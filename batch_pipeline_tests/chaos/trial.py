@@ -72,6 +72,7 @@ class Trial:
         self._world = world
         self._chance = chance
         self._cancelled = False
+        self._hung = 0
         self._work = Work(folder, server.url)
 
     def run(self, next_strike: Callable[[], Strike]) -> Found:
@@ -83,7 +84,8 @@ class Trial:
         self._server.order(list(self._world.faults))
         told = self._finish()
         found = self._judge()
-        return replace(found, violations=[*told, *found.violations, *self._crashes()])
+        hung = [f"{self._hung} processes hung"] if self._hung else []
+        return replace(found, violations=[*told, *hung, *found.violations, *self._crashes()])
 
     def _round(self, strike: Strike) -> bool:
         """True when both processes came to the end of all work."""
@@ -101,7 +103,7 @@ class Trial:
     def _start(self, strike: Strike, *, cancels: bool = False, caller: str = "nightly") -> int:
         work = replace(self._work, strike=strike, cancels=cancels, caller=caller)
         if self._world.two_keys and self._chance.random() < 0.4:
-            work = replace(work, key="another project's", seconds=5.0)
+            work = replace(work, key="theirs", seconds=5.0)
         if self._world.clock:
             work = replace(work, clock=self._chance.choice([-HOUR, 0.0, HOUR]), seconds=5.0)
         return worker.start(work)
@@ -118,6 +120,7 @@ class Trial:
             else:
                 going.discard(ended.si_pid)
                 codes[ended.si_pid] = ended.si_status
+        self._hung += sum(code == signal.SIGALRM for code in codes.values())
         return [codes[pid] for pid in workers]
 
     def _let_another_go_on(self, stopped: int) -> int:
@@ -146,7 +149,7 @@ class Trial:
         work = replace(self._work, seconds=LAST_SECONDS, clock=2 * HOUR if self._world.clock else 0.0)
         last = [worker.start(work)]
         if self._world.two_keys:
-            last.append(worker.start(replace(work, key="another project's")))
+            last.append(worker.start(replace(work, key="theirs")))
         return [f"the last process ended with {code}" for code in self._wait(last) if code]
 
     def _judge(self) -> Found:
