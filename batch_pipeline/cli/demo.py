@@ -130,7 +130,9 @@ def _report(pipeline: Pipeline, before: int, began: float, *, as_json: bool) -> 
         f"At OpenAI, with {model}: {usd(cost.realtime_usd)} in realtime, {usd(cost.batch_usd)} in batch; "
         f"{usd(cost.saved_usd)} ({cost.saved_share:.0%}) saved."
     )
-    say(f"Look at them: BATCH_PIPELINE_DATA_DIR={pipeline.data_dir} batch-pipeline query 'FROM {TASK}_latest'")
+    own = pipeline.data_dir
+    here = own.relative_to(Path.cwd()) if own.is_relative_to(Path.cwd()) else own
+    say(f"Look at them: BATCH_PIPELINE_DATA_DIR={here} batch-pipeline query 'FROM {TASK}_latest'")
     say("Next: batch-pipeline dev, and the README's first steps.")
 
 
