@@ -10,6 +10,7 @@ import pytest
 
 from batch_pipeline.batches import points
 from batch_pipeline.batches.pipeline import Pipeline
+from batch_pipeline.batches.status import status
 from batch_pipeline.batches.turn import submit_job
 from batch_pipeline.errors import LedgerReplaced, PipelineError
 from batch_pipeline_tests.batches.chain import planned, run, write_notes
@@ -121,3 +122,15 @@ def test_a_plan_is_given_up_when_something_is_sent_from_another_ledger_meanwhile
     assert planned(ours, key="nightly").job_id == job.job_id
     assert run(ours, job).outcomes == {"answered": 3}
     assert books.lines_executed == 3
+
+
+def test_a_job_whose_key_was_taken_meanwhile_is_collected_and_nothing_more_of_it_is_sent(
+    make_pipeline: Callable[..., Pipeline], tmp_path: Path
+) -> None:
+    """Two ledgers in which the same was planned at once: what stays possible, and must stop nobody."""
+    ours, theirs = make_pipeline(), make_pipeline(ledger_url=f"sqlite:///{tmp_path / 'theirs.db'}")
+    write_notes(ours, 3)
+    mine, other = planned(ours, key="nightly"), planned(theirs, key="nightly")
+    submitted(theirs, other.job_id)
+    assert run(ours, mine).outcomes == {"answered": 3}
+    assert status(ours, other.job_id).batches[0].remote_id is not None
