@@ -98,12 +98,9 @@ def create(pipeline: Pipeline, provider: Provider, batch_id: str) -> str | None:
             batch = batches.get(db, batch_id)
         if why := _not_now(batch):
             return why
-        open_sends = sends.open_of_batch(db, batch_id)
-        if not open_sends:
-            if waits := admit(db, pipeline.settings, provider.account, jobs.get(db, batch.job_id), batch):
-                _note_wait(db, batch, waits)
-                return waits.why
-            open_sends = [sends.claim(db, batch_id, provider.account)]
+        open_sends = _open_sends(db, pipeline, provider, batch)
+    if isinstance(open_sends, Waits):
+        return open_sends.why
     reach("claim.recorded")
     why_not: str | None = None
     for send in open_sends:
@@ -114,6 +111,23 @@ def create(pipeline: Pipeline, provider: Provider, batch_id: str) -> str | None:
         elif send.remote_id is None:
             why_not = _next_step(pipeline, provider, batch, send)
     return why_not
+
+
+def _open_sends(db: Connection, pipeline: Pipeline, provider: Provider, batch: Batch) -> Sequence[Send | None] | Waits:
+    """The open attempts; a new claim where there is none, and the batch is admitted."""
+    still_open = [s for s in sends.open_of_batch(db, batch.batch_id) if not _let_go(db, s, provider.account)]
+    if still_open:
+        return still_open
+    if waits := admit(db, pipeline.settings, provider.account, jobs.get(db, batch.job_id), batch):
+        _note_wait(db, batch, waits)
+        return waits
+    return [sends.claim(db, batch.batch_id, provider.account)]
+
+
+def _let_go(db: Connection, send: Send, account: str) -> bool:
+    """A claim of another account that was never posted came to nothing, and can't any more: its row has moved."""
+    unposted = send.account != account and send.posted_at is None
+    return unposted and sends.write(db, send, end="void") is not None
 
 
 def _not_now(batch: Batch) -> str | None:

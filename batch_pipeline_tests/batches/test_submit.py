@@ -167,6 +167,19 @@ def test_a_batch_sent_with_another_key_is_left_alone(make_pipeline: Callable[...
     assert len(books.batches) == 1
 
 
+def test_a_claim_that_was_never_posted_goes_with_another_url(
+    make_pipeline: Callable[..., Pipeline], books: Books
+) -> None:
+    nowhere = make_pipeline(local_url="http://127.0.0.1:9/v1")
+    write_notes(nowhere, 2)
+    job = planned(nowhere)
+    submit_job(nowhere, job.job_id)
+    here = make_pipeline()
+    assert run(here, job).outcomes == {"answered": 2}
+    assert [send.end for send in sends_of(here, job)] == ["void", "collected"]
+    assert len(books.batches) == 1
+
+
 def test_a_server_that_drops_metadata_is_asked_by_the_input_file(pipeline: Pipeline, books: Books) -> None:
     books.order({"kind": "metadata_dropped"}, {"kind": "reply_lost", "on": "batches.create"})
     write_notes(pipeline, 2)
