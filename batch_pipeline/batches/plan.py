@@ -12,7 +12,7 @@ import json
 import secrets
 import time
 from collections.abc import Generator, Iterable, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -21,7 +21,7 @@ from filelock import FileLock
 from batch_pipeline.batches import candidates
 from batch_pipeline.batches.admission import file_tokens
 from batch_pipeline.batches.candidates import Chunk
-from batch_pipeline.batches.files import write_once
+from batch_pipeline.batches.files import JobFolder, write_once
 from batch_pipeline.batches.money import Estimate, Estimator
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.planner import Planner
@@ -116,8 +116,7 @@ def planning(pipeline: Pipeline, wanted: Job) -> Generator[Job]:
     with pipeline.ledger.begin() as db:
         job = jobs.open_job(db, wanted)
     folder = pipeline.folder(job.job_id)
-    folder.make()
-    with FileLock(folder.lock, mode=0o600):
+    with _locked(folder):
         with pipeline.ledger.begin() as db:
             job = jobs.open_job(db, job)
             if job.planned_at is None:
@@ -131,6 +130,19 @@ def planning(pipeline: Pipeline, wanted: Job) -> Generator[Job]:
         except Exception:
             _discard(pipeline, job)
             raise
+
+
+@contextmanager
+def _locked(folder: JobFolder) -> Generator[None]:
+    lock = FileLock(folder.lock, mode=0o600)
+    while not lock.is_locked:
+        folder.make()
+        with suppress(FileNotFoundError):  # `abandon_dead_plans` took the plan for a dead one, and removed the folder
+            lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def write_plan(
