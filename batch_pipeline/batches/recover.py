@@ -134,6 +134,8 @@ def _restore_plan(pipeline: Pipeline, db: Connection, job_id: str) -> bool:
     anew = known is not None and known.job_id != job_id
     if not jobs.restore(db, replace(job, key=f"{job.key}|{job_id}", cancel_asked_at=time.time()) if anew else job):
         return False
+    if job.root_job_id != job_id:  # the job that it is an attempt of may have nothing that was sent
+        _restore_plan(pipeline, db, job.root_job_id)
     batches.add(db, [Batch(**batch) for batch in plan["batches"]])
     fingerprints.take(db, job_id, plan_index.in_flight(folder.request_index))
     events.record(db, "restored", job_id, planned_anew=anew or None)

@@ -159,7 +159,10 @@ class Trial:
             found = judge(pipeline, books, RECORDS, cancelled=self._cancelled)
             verdict.write_text(json.dumps(asdict(found)))
 
-        self._apart(write)
+        try:
+            self._apart(write)
+        except RuntimeError as error:
+            return Found(0, 0, [f"the end could not be judged: {error}"])
         return Found(**json.loads(verdict.read_text()))
 
     def _crashes(self) -> list[str]:

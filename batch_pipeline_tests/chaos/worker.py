@@ -15,7 +15,7 @@ from batch_pipeline.batches.cancel import cancel
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.plan import Order, plan
 from batch_pipeline.batches.turn import take_turn
-from batch_pipeline.errors import PipelineError
+from batch_pipeline.errors import LedgerReplaced, PipelineError
 from batch_pipeline.ledger import jobs
 from batch_pipeline.settings import Settings
 from batch_pipeline_tests.batches.chain import mood
@@ -145,8 +145,11 @@ def _turn(pipeline: Pipeline, root_job_id: str) -> None:
 
 
 def _open_jobs(pipeline: Pipeline) -> list[str]:
-    with pipeline.ledger.read() as db:
-        return list(dict.fromkeys(job.root_job_id for job in jobs.not_closed(db)))
+    try:
+        with pipeline.ledger.read() as db:
+            return list(dict.fromkeys(job.root_job_id for job in jobs.not_closed(db)))
+    except LedgerReplaced:
+        return _open_jobs(pipeline)
 
 
 def _told(work: Work, step: Callable[[], None]) -> str | None:
