@@ -35,6 +35,7 @@ def build_adhoc_jobs() -> dg.AssetsDefinition:
     @dg.asset(
         key=keys.ADHOC_JOBS,
         group_name=keys.REPORTS_GROUP,
+        owners=keys.OWNERS,
         kinds={"duckdb"},
         description="Jobs that were submitted outside Dagster: sent where their process has died, collected, and "
         "reported task by task. The monitor asks for it.",

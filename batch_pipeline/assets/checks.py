@@ -8,6 +8,7 @@ import dagster as dg
 
 from batch_pipeline.assets import keys
 from batch_pipeline.assets.figures import CellFacts, JobFacts
+from batch_pipeline.assets.metadata import usd
 from batch_pipeline.batches.outcomes import GOES_AGAIN
 from batch_pipeline.tasks.task import BatchTask
 
@@ -69,7 +70,7 @@ def _share_answered(jobs: Sequence[JobFacts], task: BatchTask) -> dg.AssetCheckR
     share = answered / through if through else 1.0
     return dg.AssetCheckResult(
         passed=share >= task.min_answered,
-        metadata={"answered": answered, "through": through, "share": share, "wanted": task.min_answered},
+        metadata={"answered": answered, "through": through, "share": round(share, 4), "wanted": task.min_answered},
     )
 
 
@@ -84,9 +85,9 @@ def _within_estimate(jobs: Sequence[JobFacts]) -> dg.AssetCheckResult:
         passed=not dear,
         severity=dg.AssetCheckSeverity.WARN,
         metadata={
-            "paid (USD)": sum(job.now.cost_usd for job in jobs),
-            "estimate (USD)": sum(job.now.estimated_cost_usd for job in jobs),
-            "worst case (USD)": sum(job.bound_usd for job in jobs),
+            "paid (USD)": usd(sum(job.now.cost_usd for job in jobs)),
+            "estimate (USD)": usd(sum(job.now.estimated_cost_usd for job in jobs)),
+            "worst case (USD)": usd(sum(job.bound_usd for job in jobs)),
             "jobs beyond it": ", ".join(dear) or "none",
         },
     )

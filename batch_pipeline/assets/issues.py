@@ -32,6 +32,7 @@ def build_issues(settings: Settings) -> dg.AssetsDefinition:
         key=keys.ISSUES,
         partitions_def=repo_nights(settings),
         group_name=keys.RECORDS_GROUP,
+        owners=keys.OWNERS,
         kinds={"github", "duckdb"},
         description="Issues and comments of a repository that changed since it was last read, as versions in "
         "`issue_versions` and `issue_comments`; `issues` is the newest of each. A repository that was loaded from "
@@ -85,7 +86,7 @@ def _pull(context: dg.AssetExecutionContext, pipeline: Pipeline, repo: str, nigh
         progress=lambda now: context.log.info(_told(now)),
     )
     return {
-        "source": "github",
+        "source": dg.MetadataValue.url(f"https://github.com/{pulled.repo}"),
         "new versions": pulled.issues.added,
         "new comments": pulled.comments.added,
         "unchanged": pulled.issues.unchanged + pulled.comments.unchanged,
@@ -108,8 +109,7 @@ def _count(pipeline: Pipeline, repo: str, night: date) -> Metadata:
         preview = newest_issues(connection, repo, night, PREVIEW_ROWS)
     return {
         "dagster/row_count": found.versions,
+        "issues": markdown(preview),
         "comments": found.comments,
         "issues in all": found.issues,
-        "issues": markdown(preview) if len(preview) else dg.MetadataValue.md("*none that night*"),
-        "repository": dg.MetadataValue.url(f"https://github.com/{repo}"),
     }

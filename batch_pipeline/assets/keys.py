@@ -14,6 +14,7 @@ SHARE_ANSWERED = "share_answered"
 WITHIN_ESTIMATE = "cost_within_estimate"
 WITHIN_WINDOW = "nothing_older_than_its_window"
 
+OWNERS = ["team:batch_pipeline"]
 RECORDS_GROUP, REPORTS_GROUP = "records", "reports"
 """Groups in the asset graph; a task's assets are in a group of its name."""
 

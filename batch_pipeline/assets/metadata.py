@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -16,8 +17,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-CELL_WIDTH = 120
-"""Characters of a text in a preview."""
+CELL_WIDTH = 100
+"""Characters of a text in a table."""
+SHOWN = 900
+"""Characters of a table: markdown of a thousand is shown behind a link only."""
 
 
 def of_plan(job: Job) -> Metadata:
@@ -32,8 +35,8 @@ def of_plan(job: Job) -> Metadata:
         "too large to send": job.unsendable,
         "given up before": job.given_up,
         "input tokens": job.input_tokens,
-        "estimate (USD)": job.estimate_usd,
-        "worst case (USD)": job.bound_usd,
+        "estimate (USD)": usd(job.estimate_usd),
+        "worst case (USD)": usd(job.bound_usd),
         "model": job.model,
         "provider": job.provider,
         "job": job.job_id if job.records else "none: nothing is left to ask",
@@ -47,7 +50,7 @@ def of_submission(job: Job, now: JobStatus | None) -> Metadata:
         "batches": len(batches),
         "requests": job.requests,
         "input tokens": job.input_tokens,
-        "estimate (USD)": job.estimate_usd,
+        "estimate (USD)": usd(job.estimate_usd),
         "provider batches": _batches(batches),
         "job": job.job_id if job.records else "none: nothing is left to ask",
         "command": dg.MetadataValue.md(f"`batch-pipeline status {job.job_id}`") if job.records else "",
@@ -75,6 +78,11 @@ def of_results(facts: CellFacts) -> Metadata:
     cost = facts.cost
     return {
         "dagster/row_count": facts.rows,
+        "answers": _answers(facts.jobs),
+        "outcomes": table(["outcome", "records"], sorted(facts.outcomes.items())),
+        "errors by code": _errors(facts.jobs),
+        "provider batches": _batches([batch for job in facts.jobs for batch in job.now.batches]),
+        "jobs": ", ".join(job.now.job_id for job in facts.jobs) or "none",
         "records": facts.outcomes.total(),
         "answered": facts.outcomes["answered"],
         "not answered": facts.outcomes.total() - facts.outcomes["answered"],
@@ -83,16 +91,11 @@ def of_results(facts: CellFacts) -> Metadata:
         "input tokens": sum(counts.input_tokens for counts in tokens),
         "cached tokens": sum(counts.cached_tokens for counts in tokens),
         "output tokens": sum(counts.output_tokens for counts in tokens),
-        "paid (USD)": cost.paid_usd,
-        "batch price (USD)": cost.batch_usd,
-        "realtime price (USD)": cost.realtime_usd,
-        "saved (USD)": cost.saved_usd,
-        "estimate (USD)": sum(job.now.estimated_cost_usd for job in facts.jobs),
-        "answers": _answers(facts.jobs),
-        "outcomes": _table(["outcome", "records"], sorted(facts.outcomes.items())),
-        "errors by code": _errors(facts.jobs),
-        "provider batches": _batches([batch for job in facts.jobs for batch in job.now.batches]),
-        "jobs": ", ".join(job.now.job_id for job in facts.jobs) or "none",
+        "paid (USD)": usd(cost.paid_usd),
+        "batch price (USD)": usd(cost.batch_usd),
+        "realtime price (USD)": usd(cost.realtime_usd),
+        "saved (USD)": usd(cost.saved_usd),
+        "estimate (USD)": usd(sum(job.now.estimated_cost_usd for job in facts.jobs)),
     }
 
 
@@ -106,51 +109,69 @@ def of_jobs(found: Sequence[JobFacts]) -> Metadata:
         of_task = [job for job in found if job.now.task == task]
         metadata[f"{task}: records"] = sum(job.now.records for job in of_task)
         metadata[f"{task}: answered"] = sum(job.now.answered for job in of_task)
-        metadata[f"{task}: paid (USD)"] = sum(job.now.cost_usd for job in of_task)
+        metadata[f"{task}: paid (USD)"] = usd(sum(job.now.cost_usd for job in of_task))
     columns = ["job", "task", "state", "records", "answered", "paid (USD)"]
     rows = ((j.now.job_id, j.now.task, j.now.state, j.now.records, j.now.answered, j.now.cost_usd) for j in found)
-    return metadata | {"each job": _table(columns, rows)}
+    return metadata | {"each job": table(columns, rows)}
+
+
+def usd(amount: float) -> float:
+    """To a millionth of a cent: what a single request may cost, and no digits beyond it."""
+    return round(amount, 8)
 
 
 def markdown(frame: pd.DataFrame) -> dg.MetadataValue[Any]:
-    """A table of texts, for what Dagster's own tables show less well."""
-    head = list(map(str, frame.columns))
-    rows = [[_text(value) for value in row] for row in frame.itertuples(index=False)]
-    lines = [head, ["---"] * len(head), *rows]
-    return dg.MetadataValue.md("\n".join("| " + " | ".join(line) + " |" for line in lines))
+    """A frame as a table."""
+    return table([str(name) for name in frame.columns], frame.itertuples(index=False, name=None))
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> dg.MetadataValue[Any]:
+    """A table as far as the UI shows it at once: a longer one is behind a link."""
+    lines = [_line(row) for row in rows]
+    if not lines:
+        return dg.MetadataValue.md("*none*")
+    head = f"{_line(columns)}\n{_line(['---'] * len(columns))}"
+    shown = [
+        line
+        for line, end in zip(lines, accumulate(map(len, lines)), strict=True)
+        if end + len(lines) < SHOWN - len(head)
+    ]
+    more = len(lines) - len(shown)
+    return dg.MetadataValue.md("\n".join([head, *shown]) + (f"\n\n*and {more:,} more*" if more else ""))
+
+
+def _line(values: Iterable[object]) -> str:
+    return f"| {' | '.join(_text(value) for value in values)} |"
 
 
 def _answers(found: Sequence[JobFacts]) -> dg.MetadataValue[Any]:
+    """Short fields first: what is long is cut off at the right."""
     import pandas as pd
 
-    frames = [job.preview for job in found if job.preview is not None]
-    return markdown(pd.concat(frames)) if frames else dg.MetadataValue.md("*no answers*")
+    frames = [job.preview for job in found if job.preview is not None and len(job.preview)]
+    if not frames:
+        return dg.MetadataValue.md("*no answers*")
+    frame = pd.concat(frames)
+    rows = [[_text(value) for value in row] for row in frame.itertuples(index=False, name=None)]
+    places = sorted(range(1, len(frame.columns)), key=lambda place: max(len(row[place]) for row in rows))
+    columns = ["record", *(str(frame.columns[place]) for place in places)]
+    return table(columns, ([row[0].rpartition("/")[2], *(row[place] for place in places)] for row in rows))
 
 
 def _errors(found: Sequence[JobFacts]) -> dg.MetadataValue[Any]:
-    rows = [
-        (error.code, error.outcome, error.requests, error.example[:CELL_WIDTH])
-        for job in found
-        for error in job.stored.errors
-    ]
-    return _table(["code", "outcome", "requests", "example"], rows)
+    errors = [error for job in found for error in job.stored.errors]
+    rows = ((error.code, error.outcome, error.requests, error.example) for error in errors)
+    return table(["code", "outcome", "requests", "example"], rows)
 
 
 def _batches(batches: Iterable[BatchStatus]) -> dg.MetadataValue[Any]:
-    columns = ["provider's id", "state", "completed", "of", "batch"]
-    rows = [(b.remote_id or "-", b.remote_status or b.state, b.completed, b.total, b.batch_id) for b in batches]
-    return _table(columns, rows)
-
-
-def _table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> dg.MetadataValue[Any]:
-    import pandas as pd
-
-    frame = pd.DataFrame(list(rows), columns=list(columns))
-    return markdown(frame) if len(frame) else dg.MetadataValue.md("*none*")
+    rows = ((b.remote_id or "-", b.remote_status or b.state, f"{b.completed} of {b.total}") for b in batches)
+    return table(["provider's id", "state", "completed"], rows)
 
 
 def _text(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
-    text = " ".join(str(value).split()).replace("|", "\\|")
-    return text if len(text) <= CELL_WIDTH else text[: CELL_WIDTH - 1] + "…"
+    text = " ".join(str(value).split())
+    text = text if len(text) <= CELL_WIDTH else text[: CELL_WIDTH - 1] + "…"
+    return text.replace("|", "¦")

@@ -27,6 +27,7 @@ def build_reports(deps: Iterable[dg.AssetKey]) -> list[dg.AssetsDefinition]:
         key=keys.BATCH_JOBS,
         deps=list(deps),
         group_name=keys.REPORTS_GROUP,
+        owners=keys.OWNERS,
         kinds={"duckdb", "table"},
         description="The tables `batch_jobs` and `batches`: what the ledger knows of each job, to be queried beside "
         "the answers. Written anew after collections.",
@@ -34,20 +35,14 @@ def build_reports(deps: Iterable[dg.AssetKey]) -> list[dg.AssetsDefinition]:
     def batch_jobs(pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult[Any]:
         refresh_reports(pipeline)
         with pipeline.warehouse.read() as connection:
-            states = dict(
-                connection.execute("SELECT status, count(*) FROM batch_jobs GROUP BY ALL ORDER BY ALL").fetchall()
-            )
-            totals = connection.execute(_TOTALS).fetchone() or (0, 0, 0, 0)
+            counted = connection.execute(_TOTALS)
+            totals = dict(zip([column[0] for column in counted.description or ()], counted.fetchall()[0], strict=True))
             newest = connection.execute(_NEWEST, [NEWEST]).df()
-        jobs, records, answered, batches = totals
         return dg.MaterializeResult(
             metadata={
-                "dagster/row_count": jobs,
-                "records": records,
-                "answered": answered,
-                "batches": batches,
-                **{f"jobs {state}": count for state, count in states.items()},
+                "dagster/row_count": totals["jobs"],
                 "newest jobs": markdown(newest),
+                **totals,
             }
         )
 
@@ -55,6 +50,7 @@ def build_reports(deps: Iterable[dg.AssetKey]) -> list[dg.AssetsDefinition]:
         key=keys.SPEND,
         deps=[keys.BATCH_JOBS],
         group_name=keys.REPORTS_GROUP,
+        owners=keys.OWNERS,
         kinds={"duckdb"},
         description="What was paid, by task and by day (UTC); plots of it grow with each materialization.",
     )
@@ -77,14 +73,24 @@ def build_reports(deps: Iterable[dg.AssetKey]) -> list[dg.AssetsDefinition]:
 
 
 _TOTALS = """
-SELECT count(*), coalesce(sum(records), 0)::BIGINT, coalesce(sum(completed_count), 0)::BIGINT,
-    (SELECT count(*) FROM batches)
+SELECT
+    count(*) AS jobs,
+    count(*) FILTER (status NOT IN ('done', 'failed', 'cancelled')) AS "jobs open",
+    count(*) FILTER (status = 'held') AS "jobs held",
+    count(*) FILTER (status = 'failed') AS "jobs failed",
+    (SELECT count(*) FROM batches) AS batches,
+    coalesce(sum(records), 0)::BIGINT AS records,
+    coalesce(sum(completed_count), 0)::BIGINT AS answered
 FROM batch_jobs
 """
 
 _NEWEST = """
-SELECT job_id AS job, task, coalesce(partition_key, '-') AS partition, status, records, completed_count AS answered,
-    cost_usd AS "paid (USD)", strftime(created_at, '%Y-%m-%d %H:%M') AS created
+SELECT
+    job_id AS job,
+    coalesce(partition_key, '-') AS partition,
+    status,
+    completed_count || ' of ' || records AS answered,
+    round(cost_usd, 6) AS "paid (USD)"
 FROM batch_jobs
 ORDER BY created_at DESC
 LIMIT ?

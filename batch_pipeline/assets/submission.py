@@ -16,10 +16,13 @@ from batch_pipeline.batches.plan import Order, plan
 from batch_pipeline.batches.select import Selection
 from batch_pipeline.batches.status import JobStatus, status
 from batch_pipeline.batches.submit import submit
-from batch_pipeline.errors import PipelineError
+from batch_pipeline.errors import PipelineError, WarehouseBusy
 from batch_pipeline.ledger import jobs
 from batch_pipeline.ledger.jobs import Job
 from batch_pipeline.tasks.task import BatchTask
+
+OPEN_FOR = 20
+"""Cells that are planned with one opening of the warehouse, which takes 20 ms; who writes waits for so many."""
 
 
 @dataclass(frozen=True)
@@ -42,21 +45,38 @@ def run(context: dg.AssetExecutionContext, pipeline: Pipeline, cells: Cells, ask
     task, broken = asked.task, dict[Cell, Exception]()
     planned: list[tuple[Cell, Job]] = []
     if asked.plans:
-        for cell in cells.cells:
-            try:
-                job = _plan(context, pipeline, asked, cell)
-            except Exception as error:  # noqa: BLE001 - whatever is wrong with one cell, the others go on
-                broken[cell] = error
-                yield from failed(context, keys.requests_key(task.name), cell, error, attempt_of(context))
-            else:
-                planned.append((cell, job))
-                yield made(keys.requests_key(task.name), cell, metadata.of_plan(job), wide=cells.wide)
+        for start in range(0, len(cells.cells), OPEN_FOR):
+            for cell, found in _plan_all(context, pipeline, asked, cells.cells[start : start + OPEN_FOR]):
+                if isinstance(found, Exception):
+                    broken[cell] = found
+                    yield from failed(context, keys.requests_key(task.name), cell, found, attempt_of(context))
+                else:
+                    planned.append((cell, found))
+                    yield made(keys.requests_key(task.name), cell, metadata.of_plan(found), wide=cells.wide)
     else:
         planned = list(_planned_before(pipeline, asked, cells))
     if asked.sends:
         yield from _send(context, pipeline, planned, asked, wide=cells.wide)
     if broken and not cells.wide:
         raise _failure(task, *broken.popitem())
+
+
+def _plan_all(
+    context: dg.AssetExecutionContext, pipeline: Pipeline, asked: Asked, cells: Sequence[Cell]
+) -> list[tuple[Cell, Job | Exception]]:
+    """The jobs of some cells, or why there is none; the warehouse is opened once for all of them."""
+    try:
+        with pipeline.warehouse.read():
+            return [(cell, _plan_or_not(context, pipeline, asked, cell)) for cell in cells]
+    except WarehouseBusy as busy:
+        return [(cell, busy) for cell in cells]
+
+
+def _plan_or_not(context: dg.AssetExecutionContext, pipeline: Pipeline, asked: Asked, cell: Cell) -> Job | Exception:
+    try:
+        return _plan(context, pipeline, asked, cell)
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with one cell, the others go on
+        return error
 
 
 def _plan(context: dg.AssetExecutionContext, pipeline: Pipeline, asked: Asked, cell: Cell) -> Job:

@@ -78,6 +78,7 @@ def _submission(
     task: BatchTask, deps: Deps, partitions_def: dg.PartitionsDefinition[str] | None, select: Select
 ) -> dg.AssetsDefinition:
     requests_key, submission_key = keys.requests_key(task.name), keys.submission_key(task.name)
+    provider = task.provider or load_settings().provider
 
     @dg.multi_asset(
         name=keys.submit_step(task.name),
@@ -87,6 +88,7 @@ def _submission(
                 deps=deps,
                 skippable=True,
                 group_name=task.name,
+                owners=keys.OWNERS,
                 kinds={"python", "json"},
                 description=f"The requests of `{task.name}`: a line for each record that has no answer yet, in files "
                 "within the provider's limits. What is answered already, by whatever job, is not asked again.",
@@ -97,7 +99,8 @@ def _submission(
                 deps=[requests_key],
                 skippable=True,
                 group_name=task.name,
-                kinds={"openai"},
+                owners=keys.OWNERS,
+                kinds={provider},
                 description=f"The batches of `{task.name}` at the provider, each created once. An observation tells of "
                 "every change there, until they have ended.",
                 partitions_def=partitions_def,
@@ -135,6 +138,7 @@ def _results(task: BatchTask, partitions_def: dg.PartitionsDefinition[str] | Non
         deps=[keys.submission_key(task.name)],
         partitions_def=partitions_def,
         group_name=task.name,
+        owners=keys.OWNERS,
         kinds={"duckdb", "table"},
         description=f"The typed answers of `{task.name}`, in the table of that name; materialized when a job and its "
         "attempts are through, for every record has one outcome then.",

@@ -59,7 +59,9 @@ def build_batch_monitor(
         cursor = MonitorCursor.read(context.cursor)
         abandon_dead_plans(pipeline)
         seen = tick.look(pipeline, cursor, until)
-        requests = tick.Asker(pipeline, context.instance, watched, every).ask(cursor)
+        asker = tick.Asker(pipeline, context.instance, watched, every)
+        seen.told += asker.told()
+        requests = asker.ask(cursor)
         events = [*tick.changes(pipeline, seen.changed, watched), *tick.late(pipeline, watched, cursor)]
         return _result(context, requests, seen.told, cursor.model_dump_json(), events)
 

@@ -92,6 +92,13 @@ class Asker:
     assets: Set[dg.AssetKey]
     """All that the code location has: where `adhoc_jobs` and the reports are among them, they are asked for too."""
 
+    def told(self) -> list[str]:
+        """What runs are at work on, in words."""
+        with self.pipeline.ledger.read() as db:
+            known = {job.root_job_id for job in jobs.not_closed(db)}
+        at_work = len(known & unfinished(self.instance))
+        return [f"{at_work} jobs are in the hands of runs"] if at_work else []
+
     def ask(self, cursor: MonitorCursor) -> list[dg.RunRequest]:
         """The runs of this tick; the cursor remembers them."""
         open_, busy = due(self.pipeline), unfinished(self.instance)
