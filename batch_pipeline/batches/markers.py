@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -29,6 +30,11 @@ class Markers:
     def read(self, claim: str) -> Send:
         """The send as it was when its marker was written."""
         return Send(**json.loads((self._folder / f"{claim}.json").read_bytes()))
+
+    def set_aside(self, claim: str) -> None:
+        """Keeps a marker that nothing can be restored from, where it holds nobody up."""
+        with suppress(FileNotFoundError):
+            (self._folder / f"{claim}.json").rename(self._folder / f"{claim}.orphan")
 
     def remove(self, claims: Iterable[str]) -> None:
         """Forgets the markers of sends that are collected."""

@@ -194,6 +194,7 @@ def limits_of(pipeline: Pipeline, snapshot: TaskSnapshot) -> Limits:
 
 def abandon_dead_plans(pipeline: Pipeline) -> None:
     """Frees what processes held that died while they planned; nothing of theirs was sent."""
+    recover(pipeline)  # first: a ledger that is behind takes for a dead plan what was sent
     with pipeline.ledger.read() as db:
         unplanned = [job for job in jobs.not_closed(db) if job.planned_at is None]
     for job in unplanned:

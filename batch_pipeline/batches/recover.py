@@ -8,6 +8,7 @@ no send knows is written in, too.
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -25,6 +26,8 @@ from batch_pipeline.wire.batch import BatchObject
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+log = logging.getLogger(__name__)
+
 LISTED_SECONDS = 30 * 24 * 3600.0
 """How far back a whole recovery reads the provider's listing: as long as the provider keeps files."""
 
@@ -36,8 +39,12 @@ def recover(pipeline: Pipeline) -> None:
     for claim in sorted(behind):
         marked = pipeline.markers.read(claim)
         with pipeline.ledger.begin() as db:
-            if batches.exists(db, marked.batch_id) or _restore_plan(pipeline, db, _job_of(marked.batch_id)):
+            known = batches.exists(db, marked.batch_id) or _restore_plan(pipeline, db, _job_of(marked.batch_id))
+            if known:
                 sends.remember(db, marked)
+        if not known:
+            log.warning("%s was sent (claim %s), and its job's folder is gone", marked.batch_id, claim)
+            pipeline.markers.set_aside(claim)
         reach("recover.row")
 
 
@@ -129,17 +136,23 @@ def _restore_plan(pipeline: Pipeline, db: Connection, job_id: str) -> bool:
     if not folder.plan.exists():
         return False
     plan = json.loads(folder.plan.read_bytes())
-    job = Job(**plan["job"])
+    job = _under_its_root(pipeline, db, Job(**plan["job"]))
     known = jobs.find(db, job.key)
     anew = known is not None and known.job_id != job_id
     if not jobs.restore(db, replace(job, key=f"{job.key}|{job_id}", cancel_asked_at=time.time()) if anew else job):
         return False
-    if job.root_job_id != job_id:  # the job that it is an attempt of may have nothing that was sent
-        _restore_plan(pipeline, db, job.root_job_id)
     batches.add(db, [Batch(**batch) for batch in plan["batches"]])
     fingerprints.take(db, job_id, plan_index.in_flight(folder.request_index))
     events.record(db, "restored", job_id, planned_anew=anew or None)
     return True
+
+
+def _under_its_root(pipeline: Pipeline, db: Connection, job: Job) -> Job:
+    """An attempt comes back under its job, which may have no marker; where that is gone, as a job of its own."""
+    root = job.root_job_id
+    if root == job.job_id or jobs.planned(db, root) or _restore_plan(pipeline, db, root):
+        return job
+    return replace(job, root_job_id=job.job_id, attempt=1, taken={})
 
 
 def _job_of(batch_id: str) -> str:

@@ -41,7 +41,7 @@ def retry(pipeline: Pipeline, root_job_id: str, *, on_request: bool = False) -> 
         The attempt, or None: nothing goes again, or not yet.
     """
     with pipeline.ledger.read() as db:
-        last = jobs.attempts(db, root_job_id)[-1]
+        last = jobs.attempts(db, jobs.get(db, root_job_id).root_job_id)[-1]
         rows = batches.of_job(db, last.job_id)
     if last.planned_at is None or last.shared_at is None or any(batch.collected_at is None for batch in rows):
         return None

@@ -29,7 +29,7 @@ from batch_pipeline.batches.files import must_be_as_planned
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.plan import abandon_dead_plans
 from batch_pipeline.batches.points import reach
-from batch_pipeline.batches.recover import foreign_markers, recover
+from batch_pipeline.batches.recover import foreign_markers
 from batch_pipeline.batches.settle import record_created, record_refused, settle
 from batch_pipeline.errors import DamagedFile, PipelineError, ProviderError, ProviderRefused, ProviderUnreachable
 from batch_pipeline.ledger import batches, events, jobs, sends
@@ -69,7 +69,6 @@ def submit(pipeline: Pipeline, provider_name: str, job_ids: Sequence[str] | None
     pipeline.must_be_enabled()
     provider = pipeline.provider(provider_name)
     abandon_dead_plans(pipeline)
-    recover(pipeline)
     with pipeline.ledger.read() as db:
         todo = batches.not_created(db, provider_name, job_ids)
     turn = Submitted()

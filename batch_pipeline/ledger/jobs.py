@@ -72,12 +72,23 @@ def open_job(db: Connection, job: Job) -> Job:
 
 
 def restore(db: Connection, job: Job) -> bool:
-    """Writes a job in again, as its folder tells it; False where it is there."""
+    """Writes a job in again, as its folder tells it; False where it is there.
+
+    A ledger from before the commit of the job's plan has it as one that is being planned: the folder knows better.
+    """
+    if db.execute(delete(jobs).where(jobs.c.job_id == job.job_id, jobs.c.planned_at.is_(None))).rowcount:
+        release(db, job.job_id)
     known = select(jobs.c.job_id).where((jobs.c.job_id == job.job_id) | (jobs.c.key == job.key))
     if db.execute(known).first() is not None:
         return False
     db.execute(insert(jobs).values(asdict(job)))
     return True
+
+
+def planned(db: Connection, job_id: str) -> bool:
+    """Whether there is a job of that id, and its plan is committed."""
+    found = select(jobs.c.job_id).where(jobs.c.job_id == job_id, jobs.c.planned_at.is_not(None))
+    return db.execute(found).first() is not None
 
 
 def find(db: Connection, key: str) -> Job | None:

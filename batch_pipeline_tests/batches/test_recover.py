@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.recover import recover_all
+from batch_pipeline.batches.status import statuses
 from batch_pipeline.batches.submit import submit
 from batch_pipeline.batches.turn import submit_job
 from batch_pipeline.ledger import budgets
@@ -114,3 +116,47 @@ def test_what_the_provider_has_forgotten_is_collected_from_the_disk(make_pipelin
     assert state.outcomes == {"answered": 3}
     assert answers(after) == before
     assert books.lines_executed == 3
+
+
+def test_a_ledger_from_before_the_plan_was_committed_does_not_take_it_for_a_dead_one(
+    make_pipeline: Make, books: Books
+) -> None:
+    pipeline = make_pipeline()
+    books.order({"kind": "reply_lost", "on": "batches.create"})
+    write_notes(pipeline, 3)
+    job = planned(pipeline)
+    submit_job(pipeline, job.job_id)
+    with pipeline.ledger.begin() as db:  # as a copy of some seconds ago has it
+        db.exec_driver_sql("DELETE FROM sends")
+        db.exec_driver_sql("DELETE FROM batches")
+        db.exec_driver_sql("UPDATE jobs SET planned_at = NULL")
+    submit(pipeline, "local")
+    assert run(pipeline, job).outcomes == {"answered": 3}
+    assert len(books.batches) == 1
+
+
+def test_an_attempt_whose_job_is_gone_comes_back_as_a_job_of_its_own(make_pipeline: Make, books: Books) -> None:
+    pipeline = make_pipeline()
+    books.order({"kind": "rows", "status": 500, "times": 1})
+    write_notes(pipeline, {"a": "one"})
+    job = planned(pipeline)
+    run(pipeline, job)
+    lose_ledger(pipeline)
+    shutil.rmtree(pipeline.folder(job.job_id).path)
+    after = make_pipeline()
+    submit(after, "local")
+    (state,) = statuses(after)
+    assert run(after, replace(job, job_id=state.job_id)).outcomes == {"answered": 1}
+    assert books.lines_executed == 2
+
+
+def test_a_marker_whose_job_is_gone_holds_nobody_up(make_pipeline: Make, books: Books) -> None:
+    pipeline = make_pipeline()
+    write_notes(pipeline, 2)
+    job = planned(pipeline)
+    submit_job(pipeline, job.job_id)
+    lose_ledger(pipeline)
+    shutil.rmtree(pipeline.folder(job.job_id).path)
+    after = make_pipeline()
+    write_notes(after, {"c": "another"})
+    assert run(after, planned(after)).outcomes == {"answered": 1}
