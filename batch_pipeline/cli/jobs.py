@@ -74,6 +74,9 @@ def list_jobs(
         say("There are no jobs yet: `batch-pipeline submit TASK` makes one.")
     else:
         print_table(_LIST, [_row(one) for one in found])
+        if waiting := [(one.job_id, one.waits_for) for one in found if one.waits_for]:
+            say("\nWaiting:")
+            print_facts(waiting)
 
 
 def collect(
@@ -256,6 +259,9 @@ def _show_job(now: JobStatus, *, as_json: bool) -> None:
     if now.batches:
         say()
         print_table(_BATCHES, [_batch_row(now, batch) for batch in now.batches])
+    for batch in now.batches:
+        if batch.state == "held":
+            say(f"Next: batch-pipeline resolve {batch.batch_id}")
 
 
 def _say_collected(now: JobStatus) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isfinite
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -26,7 +27,7 @@ Provider = Literal["openai", "anthropic", "local"]
 
 def add_to(app: typer.Typer) -> None:
     """Adds the verb."""
-    app.command()(submit)
+    app.command(short_help="Plan a job and send it; print its id.")(submit)
 
 
 @dataclass(frozen=True)
@@ -77,14 +78,22 @@ def submit(
     variant: Annotated[
         str | None, typer.Option("--variant", metavar="NAME", help="One of the task's named prompts.")
     ] = None,
+    budget: Annotated[
+        float | None,
+        typer.Option("--budget", metavar="USD", min=0, help="What the job may cost with its attempts, at worst."),
+    ] = None,
     dry: Annotated[bool, typer.Option("--dry-run", help="Show what it would come to; send nothing.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Plan a job and send it; print its id."""
+    """Plan a job and send it; print its id.
+
+    Example: batch-pipeline submit issue-kind --repo acme/orbit --budget 2.50
+    """
     from batch_pipeline.batches.plan import Order
     from batch_pipeline.batches.select import Selection
     from batch_pipeline.tasks.registry import load_tasks
 
+    metadata = {"origin": "command"} | _budget(budget)
     which = _which(missing=missing, outdated=outdated, force=force)
     found = load_tasks().get(task)
     with opened() as pipeline:
@@ -94,9 +103,7 @@ def submit(
         selection = Selection(
             repo=repo, org=org, state=state, ids=_ids(ids, loaded), limit=limit, variant=variant, which=which
         )
-        order = Order(
-            found, selection, provider=provider, model=model, key=key, force=force, metadata={"origin": "command"}
-        )
+        order = Order(found, selection, provider=provider, model=model, key=key, force=force, metadata=metadata)
         (_dry_run if dry else _place)(pipeline, order, as_json=as_json)
     if loaded and loaded.problems:
         tell_problems(loaded)
@@ -107,6 +114,14 @@ def _which(*, missing: bool, outdated: bool, force: bool) -> Which:
     if missing + outdated + force > 1:
         raise typer.BadParameter("--missing-analysis, --outdated and --force exclude each other; give one.")
     return "missing" if missing else "outdated" if outdated else "all" if force else "new"
+
+
+def _budget(usd: float | None) -> dict[str, object]:
+    if usd is None:
+        return {}
+    if not isfinite(usd):
+        raise typer.BadParameter("--budget is an amount in USD, such as 2.50.")
+    return {"budget_usd": usd}
 
 
 def _ids(given: list[str] | None, loaded: Loaded | None) -> tuple[str, ...] | None:

@@ -66,6 +66,12 @@ def figures(connection: DuckDBPyConnection, chains: Chains, threshold: int | Non
     return found
 
 
+def tokens_of_batches(connection: DuckDBPyConnection, batch_ids: Sequence[str]) -> dict[str, Tokens]:
+    """The tokens of all rows of each batch; a batch without rows is not in it."""
+    rows = connection.execute(_OF_BATCHES, [list(batch_ids)]).fetchall()
+    return {batch_id: Tokens(*counts) for batch_id, *counts in rows}
+
+
 def answers(
     connection: DuckDBPyConnection, task: str, columns: Sequence[str], chains: Chains, rows: int
 ) -> dict[str, pd.DataFrame]:
@@ -131,6 +137,19 @@ _TOKENS = """
     JOIN batch_results USING (job_id)
     GROUP BY chain.root, long
     ORDER BY ALL
+"""
+
+_OF_BATCHES = """
+    SELECT
+        batch_id,
+        coalesce(sum(input_tokens), 0)::BIGINT,
+        coalesce(sum(cached_tokens), 0)::BIGINT,
+        coalesce(sum(cache_write_tokens), 0)::BIGINT,
+        coalesce(sum(output_tokens), 0)::BIGINT,
+        coalesce(sum(reasoning_tokens), 0)::BIGINT
+    FROM batch_results
+    WHERE batch_id IN (SELECT unnest(?::VARCHAR[]))
+    GROUP BY batch_id
 """
 
 _ERRORS = """

@@ -1,0 +1,154 @@
+"""`cost`: what was estimated, settled and reported, and what it would have been otherwise."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from batch_pipeline.cli.output import AsJson, Column, plural, print_facts, print_json, print_table, say, usd
+from batch_pipeline.cli.session import opened
+
+if TYPE_CHECKING:
+    from batch_pipeline.batches.cost import Cost, Count
+
+
+def add_to(app: typer.Typer) -> None:
+    """Adds the verb."""
+    app.command(short_help="Compare estimate, settlement and the provider's usage.")(cost)
+
+
+def cost(
+    job: Annotated[
+        str | None, typer.Argument(metavar="[JOB]", help="The job's id; without it, all, by task and model.")
+    ] = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Compare what was estimated, what the rows add up to, and what the provider says; in each mode.
+
+    Example: batch-pipeline cost --json
+    """
+    from batch_pipeline.batches.cost import cost_of, costs
+
+    with opened() as pipeline:
+        found = [cost_of(pipeline, job)] if job is not None else costs(pipeline)
+        priced_as = pipeline.settings.price_as
+    if as_json:
+        told = [_told(one) for one in found]
+        print_json({"job_id": job} | told[0] if job is not None else told)
+    elif job is not None:
+        _say_cost(found[0], job, priced_as)
+    elif not found:
+        say("There are no jobs yet: `batch-pipeline submit TASK` makes one.")
+    else:
+        print_table(_ALL, [_row(one) for one in found])
+        for one in found:
+            if not one.agrees:
+                say(f"{one.task}, {one.model}: {_verdict(one)}")
+
+
+def _told(one: Cost) -> dict[str, object]:
+    modes = one.modes
+    told: dict[str, object] = asdict(one)
+    del told["modes"]
+    return told | {
+        "agrees": one.agrees,
+        "answered": modes.records,
+        "paid_usd": modes.paid_usd,
+        "batch_usd": modes.batch_usd,
+        "flex_usd": modes.flex_usd,
+        "realtime_usd": modes.realtime_usd,
+        "saved_usd": modes.saved_usd,
+        "per_record_usd": modes.per_record_usd,
+    }
+
+
+def _say_cost(one: Cost, job: str, priced_as: str) -> None:
+    modes = one.modes
+    priced = f", as {priced_as}" if one.provider == "local" else ""
+    print_facts(
+        [
+            ("Job", job),
+            ("Task", f"{one.task}, {one.model} at {one.provider}"),
+            ("Records", f"{one.records:,}, {modes.records:,} answered"),
+            ("Batches", f"{one.batches:,}, {one.collected:,} collected"),
+            ("Realtime", f"{usd(modes.realtime_usd)}{priced}"),
+            ("Flex", f"{usd(modes.flex_usd)}{priced}"),
+            ("Batch", f"{usd(modes.batch_usd)}{priced}"),
+            ("Paid", usd(modes.paid_usd)),
+            ("Saved", f"{usd(modes.saved_usd)} ({modes.saved_share:.0%})"),
+            ("A record", usd(modes.per_record_usd)),
+        ]
+    )
+    say()
+    print_table(_COUNTS, _counts(one))
+    say()
+    say(_verdict(one))
+
+
+def _counts(one: Cost) -> list[tuple[object, ...]]:
+    rows: list[tuple[object, ...]] = [
+        ("Estimated", f"{one.estimated_input_tokens:,}", "", "", usd(one.estimate_usd)),
+        ("Settled", *_count(one.settled), usd(one.modes.paid_usd)),
+    ]
+    if one.compared:
+        reported_usd = one.modes.paid_usd + one.difference_usd
+        whole = one.compared == one.collected
+        rows.append(("Reported", *_count(one.reported), usd(reported_usd) if whole else ""))
+    return rows
+
+
+def _count(count: Count) -> tuple[str, str, str]:
+    return f"{count.input_tokens:,}", f"{count.cached_tokens:,}", f"{count.output_tokens:,}"
+
+
+def _verdict(one: Cost) -> str:
+    if not one.collected:
+        return "Nothing is collected yet, so there is nothing to compare."
+    if not one.compared:
+        return "The provider gives no usage of its own for these batches: there is nothing to compare with."
+    of = f"{one.compared:,} of " if one.compared < one.collected else ""
+    where = f"over {of}{plural(one.collected, 'collected batch', 'collected batches')}"
+    if one.agrees:
+        return f"The provider's usage agrees with the settlement {where}."
+    more = one.difference
+    return (
+        f"The provider's usage differs from the settlement {where}: {more.input_tokens:+,} input, "
+        f"{more.cached_tokens:+,} cached, {more.output_tokens:+,} output tokens; {_signed(one.difference_usd)}."
+    )
+
+
+def _signed(amount: float) -> str:
+    return f"{'-' if amount < 0 else '+'}{usd(abs(amount))}"
+
+
+def _row(one: Cost) -> tuple[object, ...]:
+    modes = one.modes
+    return (
+        one.task,
+        one.model,
+        f"{modes.records:,}",
+        *(usd(amount) for amount in (one.estimate_usd, modes.paid_usd, modes.realtime_usd, modes.saved_usd)),
+        usd(modes.per_record_usd),
+    )
+
+
+_COUNTS = (
+    Column("Tokens"),
+    Column("Input", right=True),
+    Column("Cached", right=True),
+    Column("Output", right=True),
+    Column("Cost", right=True),
+)
+_ALL = (
+    Column("Task", shrinks=True),
+    Column("Model", shrinks=True),
+    Column("Answers", right=True),
+    Column("Estimate", right=True),
+    Column("Paid", right=True),
+    Column("Realtime", right=True),
+    Column("Saved", right=True),
+    Column("A record", right=True),
+)
