@@ -132,7 +132,7 @@ class GitHubClient:
         )
 
     def _wait_after_refusal(self, response: Response[object], tries: int, waited: float, about: str) -> float:
-        message, now = _message(response), self._clock.now()
+        message, now = _message(response, self._token), self._clock.now()
         wait = limit_wait(response.status_code, response.headers, message, tries, now)
         if wait is None:
             raise GitHubError(self._refusal(response.status_code, message, about))
@@ -198,11 +198,12 @@ def _date(response: Response[object], otherwise: float) -> float:
         return otherwise
 
 
-def _message(response: Response[object]) -> str:
-    """GitHub's own words, or the beginning of whatever came in their place."""
+def _message(response: Response[object], token: str | None) -> str:
+    """GitHub's own words, or the beginning of whatever came in their place; without the token that some put in."""
+    text = response.text.replace(token, "(the token)") if token else response.text
     try:
-        body: object = json.loads(response.text)
+        body: object = json.loads(text)
     except ValueError:
         body = None
     said = cast("dict[str, object]", body).get("message") if isinstance(body, dict) else None
-    return str(said or response.text[:200] or response.reason_phrase)
+    return str(said or text[:200] or response.reason_phrase)

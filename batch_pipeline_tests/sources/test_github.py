@@ -319,3 +319,10 @@ def test_how_long_to_wait_is_read_from_the_answer(
     status: int, headers: dict[str, str], tries: int, wait: float | None
 ) -> None:
     assert limit_wait(status, headers, "no", tries, now=100.0) == wait
+
+
+def test_a_refusal_that_repeats_the_token_is_told_without_it(world: World) -> None:
+    """A gateway quoted what it was sent, and the token stood in the error."""
+    world.github.faults = [Fault(401, "Bad credentials: ghp_of_mine")]
+    with pytest.raises(GitHubError, match=r"Bad credentials: \(the token\)"):
+        world.pull(token="ghp_of_mine")
