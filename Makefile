@@ -40,4 +40,4 @@ clean: ## forget everything that was installed and generated
 	@touch $@
 
 .tools/bin/uv:
-	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --target .tools uv
+	@$(PYTHON) -m pip install -qq --root-user-action ignore --disable-pip-version-check --target .tools uv

@@ -1,8 +1,9 @@
-"""What a night costs: `python -m bench.nightly --repos 50 --issues 20`.
+"""What a night costs: `python -m bench.nightly --repos 50 --issues 20`, or `--files 'issues/*.json'`.
 
 Prints seconds from the request for the night's run to the last result, the CPU seconds of all of Dagster in that
-time, and each run. Issues are made up, the provider is the local server (simulated, in a process of its own, not
-counted), and everything else is as in production: daemon, sensors, a process for each run.
+time, each run, and the records by outcome. Issues are made up where no files are given, the provider is the local
+server (simulated, in a process of its own, not counted), and everything else is as in production: daemon, sensors, a
+process for each run.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
 
 import dagster as dg
@@ -27,6 +29,7 @@ from batch_pipeline.assets import keys
 from batch_pipeline.automation.run_requests import RANGE_END, RANGE_START
 from batch_pipeline.automation.schedules import night_runs
 from batch_pipeline.batches.pipeline import Pipeline
+from batch_pipeline.batches.status import statuses
 from batch_pipeline.sources.files import load_issues
 from batch_pipeline.tasks.registry import load_tasks
 
@@ -39,6 +42,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repos", type=int, default=50)
     parser.add_argument("--issues", type=int, default=20, help="of each repository")
+    parser.add_argument("--files", help="a glob of real issues, instead of made-up ones")
     parser.add_argument("--poll-seconds", type=int, default=5)
     parser.add_argument("--batch-seconds", type=float, default=20.0, help="from a batch's creation to its end")
     parser.add_argument("--limit", type=float, default=900.0, help="seconds to wait for the last result")
@@ -53,10 +57,11 @@ def main() -> None:
         }
         (folder / "dagster").mkdir()
         shutil.copy(ROOT / "dagster.yaml", folder / "dagster")
-        repos = load(given.repos, given.issues)
+        repos = load(given.files) if given.files else make_up(given.repos, given.issues)
         with dg.DagsterInstance.from_config(str(folder / "dagster")) as instance, daemon(folder) as process:
             instance.add_dynamic_partitions("repos", repos)
             measure(instance, process, repos, given.limit)
+        tell_outcomes()
 
 
 @contextmanager
@@ -85,7 +90,26 @@ def daemon(folder: Path) -> Generator[subprocess.Popen[bytes]]:
             process.wait()
 
 
-def load(repos: int, issues: int) -> list[str]:
+def load(files: str) -> list[str]:
+    """Loads issues from files; their repositories' names."""
+    pipeline = Pipeline()
+    loaded = load_issues(pipeline.warehouse, [files], NIGHT)
+    pipeline.close()
+    return sorted(loaded.repos)
+
+
+def tell_outcomes() -> None:
+    """Prints each task's records and requests by outcome."""
+    pipeline = Pipeline()
+    for task in load_tasks().by_name:
+        jobs = [job for job in statuses(pipeline) if job.task == task]
+        outcomes = sum((Counter(job.outcomes) for job in jobs), Counter[str]())
+        records, requests = sum(job.records for job in jobs), sum(job.requests for job in jobs)
+        print(f"  {task}: {records} records in {len(jobs)} jobs, {requests} requests, {dict(outcomes)}")  # noqa: T201 - a command
+    pipeline.close()
+
+
+def make_up(repos: int, issues: int) -> list[str]:
     """Makes up issues, all of them different; the repositories' names."""
     names = [f"made-up/repo-{number:03}" for number in range(repos)]
     rows = [
