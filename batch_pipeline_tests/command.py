@@ -14,7 +14,8 @@ COMMAND = (sys.executable, "-c", "import sys; from batch_pipeline.cli import mai
 def environment(data_dir: Path, **more: object) -> dict[str, str]:
     """The environment of a call: this process's, a data folder, and settings with their whole names."""
     ours = {"BATCH_PIPELINE_DATA_DIR": data_dir, "BATCH_PIPELINE_CREATE_WAIT_SECONDS": 0, **more}
-    return {**os.environ, **{name: str(value) for name, value in ours.items()}}
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    return inherited | {name: str(value) for name, value in ours.items()}
 
 
 def started(environment: Mapping[str, str], *arguments: object) -> subprocess.Popen[bytes]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -90,3 +91,4 @@ def _announce(server: RunningServer, engine: str, *, as_json: bool) -> None:
         print_json({"url": server.url, "engine": engine})
     else:
         say(f"Listening on {server.url}, answering with {engine}. Ctrl-C ends it; what runs goes on at the next start.")
+    sys.stdout.flush()  # whoever reads it through a pipe waits for it
