@@ -45,7 +45,11 @@ class PipelineResource(dg.ConfigurableResource[Pipeline]):
 
     @override
     def create_resource(self, context: dg.InitResourceContext) -> Pipeline:
-        """One for each process and settings: a sensor's connections last from tick to tick."""
+        """What assets and sensors get."""
+        return self.open()
+
+    def open(self) -> Pipeline:
+        """The pipeline: one for each process and settings, so a sensor's connections last from tick to tick."""
         settings = self.read_settings()
         if settings not in _pipelines:
             _pipelines[settings] = Pipeline(settings)

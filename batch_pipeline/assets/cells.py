@@ -29,7 +29,7 @@ class Cell:
 
     @property
     def tags(self) -> dict[str, str]:
-        """What Dagster finds an event's partition by; it adds them itself to no event that we yield."""
+        """What Dagster finds a materialization's cell by; it adds them itself to none that we yield."""
         return {f"dagster/partition/{name}": value for name, value in self.dimensions.items()}
 
     def __str__(self) -> str:

@@ -35,7 +35,6 @@ def failed(
         description=str(error),
         partition=cell.key,
         metadata={FAILED: str(error), AGAIN: not _is_for_a_person(error), ATTEMPT: attempt},
-        tags=cell.tags,
     )
 
 

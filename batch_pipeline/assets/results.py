@@ -81,7 +81,6 @@ def _report(
             description=f"Not through yet: {why}",
             partition=cell.key,
             metadata=metadata.of_results(facts),
-            tags=cell.tags,
         )
 
 

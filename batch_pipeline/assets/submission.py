@@ -122,7 +122,6 @@ def _send(
             description=f"Not sent yet: {reasons[0]}",
             partition=cell.key,
             metadata={"job": job.job_id, "waits for": "; ".join(reasons)},
-            tags=cell.tags,
         )
     if dg.AssetCheckKey(submission_key, keys.WITHIN_WINDOW) in context.selected_asset_check_keys:
         yield within_window(pipeline, asked.task.name)

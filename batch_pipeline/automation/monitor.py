@@ -24,10 +24,11 @@ Partitions = dg.PartitionsDefinition[str]
 
 
 class AskedFor(BaseModel):
-    """How often a job was asked for since it was last not due, and when."""
+    """How often a job was asked for since it last came on, when, and how far it had come by then."""
 
     times: int
     at: float
+    so_far: int
 
 
 class MonitorCursor(BaseModel):
@@ -158,12 +159,21 @@ def run_request(wanted: Wanted, watched: Mapping[str, Watched], count: int) -> d
     )
 
 
-def note(cursor: MonitorCursor, due: Set[str], asked: Iterable[str], now: float) -> None:
-    """Keeps what was asked for now; what is not due any more has come on, and is forgotten."""
-    cursor.asked = {job_id: known for job_id, known in cursor.asked.items() if job_id in due}
+def forget_what_came_on(cursor: MonitorCursor, so_far: Mapping[str, int]) -> None:
+    """Forgets what is not due any more, or is due for something else than when it was asked for.
+
+    Args:
+        cursor: What was asked for.
+        so_far: How far each job that is due has come.
+    """
+    cursor.asked = {job_id: asked for job_id, asked in cursor.asked.items() if so_far.get(job_id) == asked.so_far}
+
+
+def note(cursor: MonitorCursor, asked: Iterable[str], so_far: Mapping[str, int], now: float) -> None:
+    """Keeps what was asked for now."""
     for job_id in asked:
         times = cursor.asked[job_id].times if job_id in cursor.asked else 0
-        cursor.asked[job_id] = AskedFor(times=times + 1, at=now)
+        cursor.asked[job_id] = AskedFor(times=times + 1, at=now, so_far=so_far[job_id])
 
 
 _NAMES = {

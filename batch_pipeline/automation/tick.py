@@ -14,6 +14,7 @@ from batch_pipeline.automation.monitor import (
     MonitorCursor,
     Watched,
     What,
+    forget_what_came_on,
     note,
     ready,
     run_request,
@@ -21,7 +22,7 @@ from batch_pipeline.automation.monitor import (
     without_cell,
 )
 from batch_pipeline.automation.run_requests import jobs_config, jobs_of_runs, over_cells
-from batch_pipeline.batches.due import due, past_window
+from batch_pipeline.batches.due import came_so_far, due, past_window
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.poll import not_closed_providers, poll
 from batch_pipeline.batches.status import status
@@ -102,10 +103,11 @@ class Asker:
     def ask(self, cursor: MonitorCursor) -> list[dg.RunRequest]:
         """The runs of this tick; the cursor remembers them."""
         open_, busy = due(self.pipeline), unfinished(self.instance)
-        mine = {job.job_id for job in (*open_.to_send, *open_.to_collect)}
+        so_far = came_so_far(self.pipeline, {job.job_id: job for job in (*open_.to_send, *open_.to_collect)}.values())
+        forget_what_came_on(cursor, so_far)
         asked: list[str] = []
         requests: list[dg.RunRequest] = []
-        count = self._count() if mine - busy else 0
+        count = self._count() if so_far.keys() - busy else 0
         steps: list[tuple[What, Sequence[Job]]] = [("submission", open_.to_send), ("results", open_.to_collect)]
         for what, found in steps:
             may_go = ready(found, cursor, busy, self.pipeline.settings.poll_seconds, time.time())
@@ -113,7 +115,7 @@ class Asker:
                 if len(requests) < MOST_RUNS and not set(job_ids) & set(asked):
                     requests.append(request)
                     asked += job_ids
-        note(cursor, mine, asked, time.time())
+        note(cursor, asked, so_far, time.time())
         if not requests and not busy and open_.last_closed > cursor.reported:
             requests += self._reports()
             cursor.reported = open_.last_closed

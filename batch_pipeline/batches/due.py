@@ -58,6 +58,24 @@ def due(pipeline: Pipeline) -> Due:
         return Due(_jobs(db, to_send), _jobs(db, to_collect), last_closed)
 
 
+def came_so_far(pipeline: Pipeline, jobs_: Iterable[Job]) -> dict[str, int]:
+    """How far each job has come, as a number that grows: attempts, batches created, and batches collected."""
+    wanted = jobs.c.root_job_id.in_([job.job_id for job in jobs_])
+    created = sends.c.remote_id.is_not(None)
+    of_batches = jobs.join(batches, batches.c.job_id == jobs.c.job_id)
+    counts = (
+        select(jobs.c.root_job_id, func.count()).where(wanted),
+        select(jobs.c.root_job_id, func.count(batches.c.collected_at)).select_from(of_batches).where(wanted),
+        select(jobs.c.root_job_id, func.count()).select_from(of_batches.join(sends)).where(wanted, created),
+    )
+    so_far: dict[str, int] = {}
+    with pipeline.ledger.read() as db:
+        for count in counts:
+            for root, number in db.execute(count.group_by(jobs.c.root_job_id)):
+                so_far[root] = so_far.get(root, 0) + number
+    return so_far
+
+
 def past_window(pipeline: Pipeline) -> dict[str, list[str]]:
     """The batches that the provider still has after the time it gave itself, by task."""
     late = batches.c.submitted_at.is_not(None) & batches.c.ended_at.is_(None) & (batches.c.expires_at < time.time())
