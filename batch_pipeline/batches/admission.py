@@ -11,13 +11,15 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Literal, cast
 
 from batch_pipeline.batches.points import reach
-from batch_pipeline.ledger import budgets, events, meta
+from batch_pipeline.ledger import budgets, events, jobs, meta
 from batch_pipeline.ledger.batches import Batch
 from batch_pipeline.ledger.jobs import Job
 from batch_pipeline.settings import PREFIX, Settings
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
+
+    from batch_pipeline.batches.pipeline import Pipeline
 
 DEFAULT_JOB_USD = 5.0
 """What a job may spend where no budget is set, at a provider that costs money."""
@@ -43,6 +45,19 @@ def admit(db: Connection, settings: Settings, account: str, job: Job, batch: Bat
     budgets.hold(db)
     reach("admit.sum_read")
     return _over_budget(db, settings, job, batch) or _over_capacity(db, settings, account, job, batch)
+
+
+def set_budget(pipeline: Pipeline, job_id: str, usd: float) -> None:
+    """What a job with its attempts may spend from now on; the next turn sends what is within it.
+
+    Raises:
+        UnknownJob: There is no job of that id.
+    """
+    with pipeline.ledger.begin() as db:
+        budgets.hold(db)
+        root_job_id = jobs.get(db, job_id).root_job_id
+        jobs.set_budget(db, root_job_id, usd)
+        events.record(db, "budget set", root_job_id, usd=usd)
 
 
 def token_limit(db: Connection, settings: Settings, account: str, model: str) -> int | None:
@@ -82,8 +97,14 @@ def job_budget(settings: Settings, job: Job) -> float | None:
 def _over_budget(db: Connection, settings: Settings, job: Job, batch: Batch) -> Waits | None:
     day, month, end = _day_and_month(settings)
     own = job_budget(settings, job)
+    given = f"--budget of `batch-pipeline collect {job.root_job_id}`"
     checks = [
-        ("this job", own, lambda: budgets.spent_by_job(db, job.root_job_id), f"--budget or {PREFIX}BUDGET_JOB_USD"),
+        (
+            "this job",
+            own,
+            lambda: budgets.spent_by_job(db, job.root_job_id),
+            given if "budget_usd" in job.metadata else f"{given} or {PREFIX}BUDGET_JOB_USD",
+        ),
         ("today", settings.budget_day_usd, lambda: budgets.spent_between(db, day, end), f"{PREFIX}BUDGET_DAY_USD"),
         (
             "this month",

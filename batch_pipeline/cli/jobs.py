@@ -12,6 +12,7 @@ from batch_pipeline.cli.log import tell_error
 from batch_pipeline.cli.output import (
     AsJson,
     Column,
+    finite_usd,
     moment,
     plural,
     print_facts,
@@ -93,11 +94,18 @@ def collect(
             "--results", metavar="DIR", file_okay=False, help="Write each answer to a JSON file in this folder."
         ),
     ] = None,
+    budget: Annotated[
+        float | None,
+        typer.Option("--budget", metavar="USD", min=0, help="What the job may cost from now on, at worst."),
+    ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit 1 if a record has no answer.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Collect what a job came to; send and retry what may go."""
+    new_budget = finite_usd(budget)
     with opened() as pipeline:
+        if new_budget is not None:
+            _set_budget(pipeline, job, new_budget)
         now = _wait(pipeline, job, poll_seconds, as_json=as_json) if wait else _turn(pipeline, job)
         written = None if results is None else _export(pipeline, job, results)
     if as_json:
@@ -230,6 +238,12 @@ def _wait(pipeline: Pipeline, job: str, poll_seconds: float | None, *, as_json: 
     except KeyboardInterrupt:
         tell_error(f"Stopped waiting; the work goes on. Come back with: batch-pipeline collect {job} --wait")
         raise typer.Exit(130) from None
+
+
+def _set_budget(pipeline: Pipeline, job: str, usd: float) -> None:
+    from batch_pipeline.batches.admission import set_budget
+
+    set_budget(pipeline, job, usd)
 
 
 def _export(pipeline: Pipeline, job: str, folder: Path) -> int:

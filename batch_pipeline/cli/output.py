@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from math import isfinite
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -99,6 +100,17 @@ def usd(amount: float) -> str:
     if amount == 0 or abs(amount) >= 0.1:
         return f"${amount:,.2f}"
     return f"${amount:.{_decimals(amount)}f}"
+
+
+def finite_usd(amount: float | None) -> float | None:
+    """An amount as it was given; nothing is more than NaN, so as a budget it would allow everything.
+
+    Raises:
+        BadParameter: It is no amount.
+    """
+    if amount is not None and not isfinite(amount):
+        raise typer.BadParameter("--budget is an amount in USD, such as 2.50.")
+    return amount
 
 
 def plural(count: int, one: str, many: str | None = None) -> str:

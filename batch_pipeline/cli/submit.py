@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import isfinite
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from batch_pipeline.cli.issues import load_files, say_loaded, tell_problems
 from batch_pipeline.cli.log import tell_error
-from batch_pipeline.cli.output import AsJson, plural, print_facts, print_json, say, usd
+from batch_pipeline.cli.output import AsJson, finite_usd, plural, print_facts, print_json, say, usd
 from batch_pipeline.cli.session import opened
 
 if TYPE_CHECKING:
@@ -93,7 +92,9 @@ def submit(
     from batch_pipeline.batches.select import Selection
     from batch_pipeline.tasks.registry import load_tasks
 
-    metadata = {"origin": "command"} | _budget(budget)
+    metadata: dict[str, object] = {"origin": "command"}
+    if (own := finite_usd(budget)) is not None:
+        metadata["budget_usd"] = own
     which = _which(missing=missing, outdated=outdated, force=force)
     found = load_tasks().get(task)
     with opened() as pipeline:
@@ -114,14 +115,6 @@ def _which(*, missing: bool, outdated: bool, force: bool) -> Which:
     if missing + outdated + force > 1:
         raise typer.BadParameter("--missing-analysis, --outdated and --force exclude each other; give one.")
     return "missing" if missing else "outdated" if outdated else "all" if force else "new"
-
-
-def _budget(usd: float | None) -> dict[str, object]:
-    if usd is None:
-        return {}
-    if not isfinite(usd):
-        raise typer.BadParameter("--budget is an amount in USD, such as 2.50.")
-    return {"budget_usd": usd}
 
 
 def _ids(given: list[str] | None, loaded: Loaded | None) -> tuple[str, ...] | None:

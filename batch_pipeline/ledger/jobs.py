@@ -213,6 +213,13 @@ def reopen(db: Connection, root_job_id: str) -> None:
     db.execute(update(jobs).where(jobs.c.root_job_id == root_job_id).values(closed_at=None, cancel_asked_at=None))
 
 
+def set_budget(db: Connection, root_job_id: str, usd: float) -> None:
+    """What the job and its attempts may spend from now on."""
+    for job in attempts(db, root_job_id):
+        metadata = job.metadata | {"budget_usd": usd}
+        db.execute(update(jobs).where(jobs.c.job_id == job.job_id).values(metadata=metadata))
+
+
 def ask_cancel(db: Connection, root_job_id: str) -> bool:
     """Flags the job and its attempts; False if that was done, or nothing is left to cancel."""
     still_open = (jobs.c.root_job_id == root_job_id) & jobs.c.closed_at.is_(None) & jobs.c.cancel_asked_at.is_(None)

@@ -139,9 +139,18 @@ def test_a_job_keeps_to_its_own_budget_and_says_why_it_waits(paid: Command, issu
     assert books.batches == []
     listed = paid("list")
     assert "Waiting:" in listed.out
-    assert "raise --budget" in listed.out
+    assert f"raise --budget of `batch-pipeline collect {ran.json['job_id']}`" in listed.out
     assert "(place 1 of 1 in the queue)" in listed.out
     assert "(place 1 of 1 in the queue)" in paid("status", ran.json["job_id"], "--cached").out
+
+
+def test_a_budget_that_was_too_small_is_raised_by_hand(paid: Command, issue_files: Path, books: Books) -> None:
+    """It stood with the job for good: no setting was above it, and submitting again found the same job."""
+    job = submitted(paid, issue_files, "--budget", "0.0000001")
+    assert books.batches == []
+    ran = paid("collect", job, "--budget", "1", *POLL, "--json")
+    assert (ran.code, ran.json["outcomes"]) == (0, {"answered": 3})
+    assert paid("collect", job, "--budget", "nan").code == 2
 
 
 @pytest.mark.parametrize("budget", ["nan", "inf", "-1", "much"])
