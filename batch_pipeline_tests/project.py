@@ -5,10 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
+from functools import cache
 from pathlib import Path
+from typing import cast
 
 import dagster as dg
 
+from batch_pipeline.automation.partitions import Range
 from batch_pipeline.automation.run_requests import over_cells
 from batch_pipeline.automation.schedules import night_runs
 from batch_pipeline.batches.pipeline import Pipeline
@@ -29,6 +32,11 @@ def cell(repo: str, night: date = NIGHT) -> str:
     return str(dg.MultiPartitionKey({"repo": repo, "night": night.isoformat()}))
 
 
+def ephemeral() -> dg.DagsterInstance:
+    """An instance in memory; a context manager, which gives its folder back."""
+    return dg.DagsterInstance.ephemeral()  # pyright: ignore[reportUnknownMemberType] - dagster leaves types open
+
+
 def asset(name: str) -> dg.AssetKey:
     """A key, as people write it."""
     return dg.AssetKey.from_user_string(name)
@@ -47,8 +55,8 @@ class Project:
         self, pipeline: Pipeline, definitions: dg.Definitions | None = None, instance: dg.DagsterInstance | None = None
     ) -> None:
         self.pipeline = pipeline
-        self.definitions = definitions or build_definitions()
-        self.instance = instance or dg.DagsterInstance.ephemeral()
+        self.definitions = definitions or _definitions()
+        self.instance = instance or ephemeral()
         self.pipeline_resource = PipelineResource(settings=_as_text(pipeline.settings))
         self.asked: list[dg.RunRequest] = []
         """All runs that sensors asked for."""
@@ -81,8 +89,8 @@ class Project:
         self, *names: str, partition: str | None = None, tags: Mapping[str, str] | None = None
     ) -> dg.ExecuteInProcessResult:
         """Materializes assets as a person does in the UI: of one cell, or without partitions."""
-        request = over_cells(None, [asset(name) for name in names], run_key=None, tags=tags)
-        return self.run(request._replace(partition_key=partition))
+        cells = None if partition is None else Range(partition, partition)
+        return self.run(over_cells(cells, [asset(name) for name in names], run_key=None, tags=tags))
 
     def run(self, request: dg.RunRequest) -> dg.ExecuteInProcessResult:
         """Runs what is asked for, here and now."""
@@ -155,10 +163,18 @@ class Project:
             return jobs.not_closed(db)
 
 
+@cache
+def _definitions() -> dg.Definitions:
+    """Those of the project, resolved once: the settings reach the tests' resources another way."""
+    return build_definitions()
+
+
 def _as_text(settings: Settings) -> dict[str, str]:
     """Those that are not as they are by default, as an environment would have them."""
     given = settings.model_dump(mode="json", exclude_defaults=True)
-    return {name: ",".join(value) if isinstance(value, list) else str(value) for name, value in given.items()}
+    return {
+        name: ",".join(cast("list[str]", value)) if name == "repos" else str(value) for name, value in given.items()
+    }
 
 
 class Tick:

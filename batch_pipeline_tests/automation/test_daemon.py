@@ -15,7 +15,6 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from batch_pipeline.assets import keys
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline_tests.project import REPOS, Project, cell
 
@@ -68,8 +67,10 @@ def test_a_night_of_two_repositories_is_answered_by_daemon_and_sensors_alone(
     with dg.DagsterInstance.from_config(str(home)) as instance, daemon(home, environment) as process:
         project = Project(pipeline, instance=instance)
         project.load_samples()
-        project.add_repos(*REPOS)
-        for request in project.night():
-            assert project.run(request).success
+        assert project.night().success
         cells = {cell(repo) for repo in REPOS}
-        wait_until(lambda: project.cells(keys.results_key("issue_kind")) == cells, process, home / "daemon.log")
+        for task in ("issue_kind", "product_labeling"):
+            wait_until(lambda task=task: project.cells(f"{task}/results") == cells, process, home / "daemon.log")
+    assert project.rows("SELECT count(*) FROM issue_kind_latest") == [(30,)]
+    assert project.rows("SELECT count(*) FROM product_labeling_latest") == [(30,)]
+    project.pipeline_resource.open().close()
