@@ -125,7 +125,7 @@ def test_a_marked_key_is_nowhere_after_the_whole_life_of_a_job(
     slow = {"kind": "status", "status": 429, "headers": NOW, "message": f"Slow down, {KEY}", "times": 3}
     books.order({**slow, "on": "batches.list"}, {**slow, "on": "files.content"}, {"kind": "rows", "status": 429})
     told("collect", job, "--wait", "--poll-seconds", "0.1", "--json", "--debug")
-    for verb in (("status", job), ("status",), ("list",), ("cost",), ("doctor",), ("query", "FROM batch_jobs")):
+    for verb in (("status",), ("status", job), ("cost",), ("doctor",), ("query", "FROM batch_jobs")):
         told(*verb, "--json", "--debug")
     told("query", "SELECT getenv('OPENAI_API_KEY')", code=2)
 

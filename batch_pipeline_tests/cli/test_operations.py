@@ -89,16 +89,6 @@ def test_a_held_batch_is_told_with_all_that_a_person_needs(held: str, command: C
     assert f"{held} is held" in command("doctor").out
 
 
-def test_the_batch_that_a_person_found_is_adopted_and_collected(held: str, command: Command, books: Books) -> None:
-    (remote,) = books.batches
-    ran = command("resolve", held, "--adopt", remote["batch_id"])
-    assert ran.code == 0
-    books.order()
-    collected = command("collect", held.removesuffix("-0000"), *POLL, "--json")
-    assert collected.json["outcomes"] == {"answered": 3}
-    assert books.lines_executed == 3
-
-
 def test_a_batch_that_no_one_has_is_sent_anew(held: str, command: Command, books: Books) -> None:
     assert command("resolve", held, "--recreate", "--json").json["resolved"] == "recreated"
     books.order()
@@ -107,12 +97,20 @@ def test_a_batch_that_no_one_has_is_sent_anew(held: str, command: Command, books
     assert len(books.batches) == 2
 
 
-def test_a_decision_that_can_not_be_is_wrong_usage(held: str, command: Command) -> None:
+def test_a_batch_that_is_found_is_adopted_and_what_can_not_be_it_is_refused(
+    held: str, command: Command, books: Books
+) -> None:
     assert "exclude each other" in command("resolve", held, "--adopt", "batch_1", "--recreate").err
     assert "no batch `batch_1`" in command("resolve", held, "--adopt", "batch_1").sentence
     unknown = command("resolve", "nope-0000")
     assert unknown.code == 2
     assert "no batch `nope-0000`" in unknown.sentence
+    (remote,) = books.batches
+    assert command("resolve", held, "--adopt", remote["batch_id"]).code == 0
+    books.order()
+    collected = command("collect", held.removesuffix("-0000"), *POLL, "--json")
+    assert collected.json["outcomes"] == {"answered": 3}
+    assert books.lines_executed == 3
 
 
 def test_a_ledger_that_is_gone_comes_back(command: Command, issue_files: Path, tmp_path: Path, books: Books) -> None:
