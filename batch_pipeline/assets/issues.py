@@ -12,7 +12,7 @@ from batch_pipeline.assets import keys
 from batch_pipeline.assets.cells import Cell, Cells, attempt_of
 from batch_pipeline.assets.metadata import markdown
 from batch_pipeline.assets.reporting import Event, Metadata, failed, made
-from batch_pipeline.automation.partitions import NIGHT, REPO, ranges_are_beta, repo_nights
+from batch_pipeline.automation.partitions import NIGHT, REPO, REPOS, ranges_are_beta, repo_nights
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.ledger.repos import Repos
 from batch_pipeline.settings import Settings
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from batch_pipeline.sources.github import Progress
 
 PREVIEW_ROWS = 10
+RENAMED = "renamed to"
 
 
 @ranges_are_beta()
@@ -56,6 +57,17 @@ def _collect(context: dg.AssetExecutionContext, pipeline: Pipeline, cells: Cells
                 raise dg.Failure(f"{cell} could not be read: {error}", allow_retries=False) from error
         else:
             yield made(keys.ISSUES, cell, found, wide=cells.wide)
+            if RENAMED in found:
+                yield _under_its_name(context, cell, str(found[RENAMED]), found)
+
+
+def _under_its_name(context: dg.AssetExecutionContext, cell: Cell, repo: str, found: Metadata) -> Event:
+    """The issues carry the name of today: that cell has them, and is what the tasks plan."""
+    if repo not in context.instance.get_dynamic_partitions(REPOS):
+        context.instance.add_dynamic_partitions(REPOS, [repo])
+    today = {**cell.dimensions, REPO: repo}
+    renamed = Cell(str(dg.MultiPartitionKey(today)), today)
+    return made(keys.ISSUES, renamed, found, wide=True)
 
 
 def _read(context: dg.AssetExecutionContext, pipeline: Pipeline, cell: Cell) -> Metadata:
@@ -93,7 +105,7 @@ def _pull(context: dg.AssetExecutionContext, pipeline: Pipeline, repo: str, nigh
         "pull requests left out": pulled.pull_requests,
         "requests to GitHub": pulled.requests,
         "answered by 304": pulled.not_modified,
-        **({"renamed to": pulled.repo} if pulled.renamed_from else {}),
+        **({RENAMED: pulled.repo} if pulled.renamed_from else {}),
     }
 
 

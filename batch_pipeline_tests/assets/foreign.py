@@ -42,4 +42,12 @@ def foreign_definitions(partitions_def: dg.PartitionsDefinition[str] | None = SH
         assets=[books, *moods],
         sensors=[build_batch_monitor(moods, name="book_monitor")],
         resources={"pipeline": PipelineResource(), "warehouse": WarehouseResource()},
+        executor=dg.in_process_executor,
     )
+
+
+def foreign_job() -> dg.JobDefinition:
+    """Its one job, without partitions, as a process that runs it finds it."""
+    everything = dg.define_asset_job("everything")  # pyright: ignore[reportUnknownMemberType] - dagster leaves types open
+    merged = dg.Definitions.merge(foreign_definitions(partitions_def=None), dg.Definitions(jobs=[everything]))
+    return merged.resolve_job_def("everything")

@@ -18,13 +18,14 @@ from batch_pipeline.ledger import jobs
 from batch_pipeline.resources import PipelineResource
 from batch_pipeline.settings import load_settings
 from batch_pipeline.tasks import BatchTask, Record
-from batch_pipeline_tests.assets.foreign import foreign_definitions
+from batch_pipeline_tests.assets.foreign import foreign_definitions, foreign_job
 from batch_pipeline_tests.books import Books
 from batch_pipeline_tests.project import REPOS, Project, cell, checks
 
 FIRST, SECOND = (cell(repo) for repo in REPOS)
 
 
+PLANS = [dg.AssetKey(["book_mood", part]) for part in ("requests", "submission")]
 MakeProject = Callable[..., Project]
 
 
@@ -194,6 +195,23 @@ def test_a_foreign_project_uses_the_assets_with_its_own_partitions(make_project:
     assert all(result.success for result in project.go_on(["book_monitor"]))
     assert project.cells("book_mood/results") == {"fiction", "history"}
     assert project.rows("SELECT record_id FROM book_mood ORDER BY ALL") == [("b1",), ("b2",), ("b3",)]
+
+
+def test_a_run_that_is_repeated_finds_its_job(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = project.pipeline.settings
+    monkeypatch.setenv("BATCH_PIPELINE_DATA_DIR", str(settings.data_dir))
+    monkeypatch.setenv("BATCH_PIPELINE_LOCAL_URL", settings.local_url)
+    job = dg.reconstructable(foreign_job)
+    with dg.instance_for_test() as instance:
+        first = dg.execute_job(job, instance, asset_selection=[dg.AssetKey("books"), *PLANS])
+        options = dg.ReexecutionOptions(parent_run_id=first.run_id)
+        again = dg.execute_job(
+            job, instance, asset_selection=[dg.AssetKey("books"), *PLANS], reexecution_options=options
+        )
+        assert first.success
+        assert again.success
+    with project.pipeline.ledger.read() as db:
+        assert [each.records for each in jobs.newest(db)] == [3]
 
 
 def test_a_task_without_partitions_goes_through_as_one(make_project: MakeProject) -> None:

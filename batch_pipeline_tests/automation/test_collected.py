@@ -86,6 +86,18 @@ def test_issues_from_github_bring_their_comments_and_say_what_was_new(
     assert project.rows("SELECT night::VARCHAR, repo FROM issue_versions") == [(NIGHT.isoformat(), "good/one")]
 
 
+def test_a_renamed_repository_is_planned_under_its_name_of_today(make_project: MakeProject, github: FakeGitHub) -> None:
+    repo = github.repo("good/today")
+    repo.former_names.append("good/former")
+    repo.issue(1, "2026-11-20T10:00:00Z")
+    project = make_project(github_api_url=github.url)
+    project.add_repos("good/former")
+    assert project.night().success
+    assert project.cells("issues") == {cell("good/former"), cell("good/today")}
+    project.go_on()
+    assert project.rows("SELECT repo FROM issue_kind") == [("good/today",)]
+
+
 def test_a_repository_from_files_is_counted_and_github_is_not_asked(
     make_project: MakeProject, github: FakeGitHub
 ) -> None:
