@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Generator
 from pathlib import Path
 
@@ -21,6 +22,13 @@ def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith(("BATCH_PIPELINE_", "OPENAI_", "ANTHROPIC_", "GITHUB_", "DAGSTER_")):
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def _no_log_of_another_test() -> Generator[None]:
+    """A verb that was asked to say more says so for its own test only."""
+    yield
+    logging.getLogger("batch_pipeline").setLevel(logging.NOTSET)
 
 
 @pytest.fixture

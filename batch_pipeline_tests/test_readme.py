@@ -23,6 +23,7 @@ def blocks(mark: str, language: str) -> list[str]:
     return re.findall(rf"<!-- {mark} -->\n```{language}\n(.*?)```", README, re.DOTALL)
 
 
+@pytest.mark.timeout(300)
 def test_its_commands_run_one_after_the_other(server: RunningServer, tmp_path: Path) -> None:
     (tmp_path / "data").symlink_to(project_root() / "data")
     environment = {

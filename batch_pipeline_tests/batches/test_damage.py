@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import orjson
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -60,6 +61,7 @@ ROWS: list[Row] = [
 ]
 
 
+@pytest.mark.timeout(300)
 @given(chosen=st.lists(st.sampled_from(ROWS), min_size=REQUESTS, max_size=REQUESTS), seed=st.integers(0, 2**32))
 @settings(
     max_examples=CASES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow,

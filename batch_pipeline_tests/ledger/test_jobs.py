@@ -182,7 +182,7 @@ def test_what_is_shared_is_handed_over_once(ledger: Ledger) -> None:
 
 def test_a_job_is_restored_where_it_is_gone_only(ledger: Ledger) -> None:
     with ledger.begin() as db:
-        assert jobs.restore(db, job(records=3))
-        assert not jobs.restore(db, job(records=4))
-        assert not jobs.restore(db, job("another", key=job().key))
+        assert jobs.restore(db, job(records=3, planned_at=1.0))
+        assert not jobs.restore(db, job(records=4, planned_at=1.0))
+        assert not jobs.restore(db, job("another", key=job().key, planned_at=1.0))
         assert jobs.get(db, "job").records == 3

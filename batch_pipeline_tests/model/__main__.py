@@ -18,8 +18,8 @@ def main() -> int:
     for heading, group, safe in (
         ("Creating a batch: the rules, in the worlds that they must withstand", variants.SAFE, True),
         ("The same, further: longer lags, ledgers lost", variants.SAFE_LONG, True),
-        ("Each rule left out", variants.LEFT_OUT, False),
-        ("What stays possible", variants.NOT_EXCLUDED, False),
+        ("Each rule left out", (*variants.LEFT_OUT, *variants.LEFT_OUT_LONG), False),
+        ("What stays possible", (*variants.NOT_EXCLUDED, *variants.NOT_EXCLUDED_LONG), False),
     ):
         wrong += _print(heading, [(variant.name, _explored(variant)) for variant in group], safe=safe)
     wrong += _print("Buying a fingerprint", [(fingerprints.SAFE.name, _planned(fingerprints.SAFE))], safe=True)
