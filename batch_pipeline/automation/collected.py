@@ -19,6 +19,8 @@ from batch_pipeline.sources.repo_name import check_repo_name
 
 MOST_EVENTS = 1_000
 """Events that one tick looks at of each asset."""
+FEW = 5
+"""Cells that failed and get a run each."""
 MOST_ATTEMPTS = 3
 """How often a cell is asked for by itself, the first time included."""
 
@@ -120,11 +122,13 @@ def fresh(instance: dg.DagsterInstance, asset: dg.AssetKey, after: int) -> Fresh
 
 def _failed(event: int, observation: dg.AssetObservation | None) -> Failed | None:
     """None for what is no failure, or one that a person must correct, or that was asked for often enough."""
-    if observation is None or observation.partition is None or FAILED not in observation.metadata:
+    if observation is None or FAILED not in observation.metadata:
         return None
     told = observation.metadata
     attempt = int(str(told[ATTEMPT].value))
-    return Failed(observation.partition, attempt, event) if told[AGAIN].value and attempt < MOST_ATTEMPTS else None
+    return (
+        Failed(observation.partition or "", attempt, event) if told[AGAIN].value and attempt < MOST_ATTEMPTS else None
+    )
 
 
 def note_collected(cursor: CollectedCursor, tasks: Iterable[Planned], issues: Fresh) -> None:
@@ -176,18 +180,42 @@ def _cells(partitions_def: Partitions | None, made: Sequence[str], store: dg.Dag
             yield Range(night, night)
 
 
-def runs_again(
-    asset: dg.AssetKey, new: Fresh, assets: Sequence[dg.AssetKey], checks: Sequence[dg.AssetCheckKey], seconds: int
-) -> Iterator[dg.RunRequest]:
-    """A run for each cell that failed, which colours only itself."""
+@dataclass(frozen=True)
+class Again:
+    """What is run for a cell that failed: these assets, for so many seconds at most."""
+
+    assets: Sequence[dg.AssetKey]
+    partitions_def: Partitions | None
+    checks: Sequence[dg.AssetCheckKey]
+    seconds: int
+
+
+def runs_again(again: Again, new: Fresh, store: dg.DagsterInstance) -> Iterator[dg.RunRequest]:
+    """A run for each cell that failed, which colours only itself; where many did, few and wide runs over them.
+
+    Many at once have one cause, such as a server that is not there: a run each would only burden the machine.
+    """
+    by_attempt: dict[int, list[str]] = {}
     for each in new.failed:
-        yield over_cells(
-            Range(each.cell, each.cell),
-            assets,
-            run_key=f"{asset.to_user_string()}:{each.cell}:again:{each.event}",
-            checks=checks,
-            tags={ATTEMPT: str(each.attempt + 1), MAX_RUNTIME: str(seconds)},
-        )
+        by_attempt.setdefault(each.attempt + 1, []).append(each.cell)
+    for attempt, cells in by_attempt.items():
+        tags = {ATTEMPT: str(attempt), MAX_RUNTIME: str(again.seconds)}
+        for span in _spans(again.partitions_def, cells, store):
+            start = span.start if span else "all"
+            key = f"{again.assets[0].to_user_string()}:{start}:again:{new.last}"
+            yield over_cells(span, again.assets, run_key=key, checks=again.checks, tags=tags)
+
+
+def _spans(
+    partitions_def: Partitions | None, cells: Sequence[str], store: dg.DagsterInstance
+) -> Iterator[Range | None]:
+    if partitions_def is None:
+        yield None
+    elif len(cells) <= FEW:
+        yield from (Range(cell, cell) for cell in cells)
+    else:
+        for row in sorted({row_of(partitions_def, cell) for cell in cells}):
+            yield from ranges_over(cells, rows_cells(partitions_def, row, store))
 
 
 def new_repos(known: Sequence[str], wanted: Iterable[str]) -> tuple[list[str], list[str]]:

@@ -9,10 +9,10 @@ import dagster as dg
 
 from batch_pipeline.assets import keys
 from batch_pipeline.automation import collected, tick
-from batch_pipeline.automation.collected import CollectedCursor, Fresh, Planned
+from batch_pipeline.automation.collected import Again, CollectedCursor, Fresh, Planned
 from batch_pipeline.automation.jobs import BATCHES_SECONDS, ISSUES_SECONDS
 from batch_pipeline.automation.monitor import MonitorCursor, watched_in
-from batch_pipeline.automation.partitions import REPOS
+from batch_pipeline.automation.partitions import REPOS, repo_nights
 from batch_pipeline.automation.partitions import repos as repo_partitions
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.plan import abandon_dead_plans
@@ -130,6 +130,7 @@ def _asked(
 ) -> list[dg.RunRequest]:
     """The runs of this tick."""
     issues = _fresh(context.instance, keys.ISSUES, cursor)
+    read_again = Again([keys.ISSUES], repo_nights(pipeline.settings), [], ISSUES_SECONDS)
     busy = _assets_at_work(context.instance)
     again: list[dg.RunRequest] = []
     if keys.ISSUES in busy and issues.since is not None and issues.since > time.time() - COLLECTING_SECONDS:
@@ -137,13 +138,14 @@ def _asked(
     else:
         cursor.seen[keys.ISSUES.to_user_string()] = issues.last
         collected.note_collected(cursor, tasks, issues)
-        again += collected.runs_again(keys.ISSUES, issues, [keys.ISSUES], [], ISSUES_SECONDS)
+        again += collected.runs_again(read_again, issues, context.instance)
     for task in tasks:
         key = keys.requests_key(task.task)
         plans = _fresh(context.instance, key, cursor)
         cursor.seen[key.to_user_string()] = plans.last
         collected.note_planned(cursor, task, plans)
-        again += collected.runs_again(key, plans, task.assets, task.checks, BATCHES_SECONDS)
+        plan_again = Again(task.assets, task.partitions_def, task.checks, BATCHES_SECONDS)
+        again += collected.runs_again(plan_again, plans, context.instance)
     if not pipeline.settings.enabled:
         told.append("BATCH_PIPELINE_ENABLED is false: what was collected is not planned.")
         return []

@@ -72,6 +72,22 @@ def test_a_repository_that_fails_leaves_the_others_alone_and_is_asked_for_alone(
     assert project.cells("issues") == {cell("good/one"), cell("bad/two")}
 
 
+def test_many_repositories_that_fail_at_once_are_asked_for_in_one_run(
+    make_project: MakeProject, github: FakeGitHub
+) -> None:
+    project = make_project(github_api_url=github.url)
+    names = [f"bad/{number}" for number in range(8)]
+    project.add_repos(*names)
+    assert project.night().success
+    (again,) = project.tick("collected_issues").requests
+    assert again.tags["batch_pipeline/attempt"] == "2"
+    assert again.tags["dagster/asset_partition_range_end"] == cell(names[-1])
+    project.run(again)
+    (last,) = project.tick("collected_issues").requests
+    project.run(last)
+    assert project.tick("collected_issues").requests == []
+
+
 def test_issues_from_github_bring_their_comments_and_say_what_was_new(
     make_project: MakeProject, github: FakeGitHub
 ) -> None:
