@@ -51,3 +51,7 @@ def foreign_job() -> dg.JobDefinition:
     everything = dg.define_asset_job("everything")  # pyright: ignore[reportUnknownMemberType] - dagster leaves types open
     merged = dg.Definitions.merge(foreign_definitions(partitions_def=None), dg.Definitions(jobs=[everything]))
     return merged.resolve_job_def("everything")
+
+
+defs = foreign_definitions()
+"""What a code location of this module has."""

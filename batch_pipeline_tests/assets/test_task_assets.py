@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Literal
 
 import dagster as dg
@@ -12,6 +16,8 @@ from pydantic import BaseModel
 from batch_pipeline.assets import build_batch_assets
 from batch_pipeline.assets.issues import build_issues
 from batch_pipeline.automation.sensors import build_batch_monitor, build_collected_issues
+from batch_pipeline.batches.pipeline import Pipeline
+from batch_pipeline.batches.status import statuses
 from batch_pipeline.batches.turn import wait_for
 from batch_pipeline.errors import InvalidTask
 from batch_pipeline.ledger import jobs
@@ -25,6 +31,7 @@ from batch_pipeline_tests.project import REPOS, Project, cell, checks
 FIRST, SECOND = (cell(repo) for repo in REPOS)
 
 
+ROOT = Path(__file__).parent.parent.parent
 PLANS = [dg.AssetKey(["book_mood", part]) for part in ("requests", "submission")]
 MakeProject = Callable[..., Project]
 
@@ -195,6 +202,23 @@ def test_a_foreign_project_uses_the_assets_with_its_own_partitions(make_project:
     assert all(result.success for result in project.go_on(["book_monitor"]))
     assert project.cells("book_mood/results") == {"fiction", "history"}
     assert project.rows("SELECT record_id FROM book_mood ORDER BY ALL") == [("b1",), ("b2",), ("b3",)]
+
+
+def test_a_foreign_code_location_of_its_own_process_sends_and_we_collect(pipeline: Pipeline, tmp_path: Path) -> None:
+    environment = {
+        **os.environ,
+        "DAGSTER_HOME": str(tmp_path),
+        "BATCH_PIPELINE_DATA_DIR": str(pipeline.data_dir),
+        "BATCH_PIPELINE_LOCAL_URL": pipeline.settings.local_url,
+    }
+    module = "batch_pipeline_tests.assets.foreign"
+    wanted = ["--select", "books,book_mood/requests,book_mood/submission", "--partition", "fiction"]
+    command = [sys.executable, "-m", "dagster", "asset", "materialize", "-m", module, *wanted]
+    ran = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    (job,) = statuses(pipeline)
+    assert (job.task, job.records, job.partition_key) == ("book_mood", 2, "fiction")
+    assert wait_for(pipeline, job.job_id, 0.05).outcomes == {"answered": 2}
 
 
 def test_a_run_that_is_repeated_finds_its_job(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
