@@ -9,6 +9,7 @@ import re
 import string
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal, get_args
 
 from pydantic import BaseModel
@@ -117,7 +118,7 @@ class BatchTask:
             return tuple(dict.fromkeys(name for _, name, _, _ in string.Formatter().parse(self.prompt) if name))
         return self.uses
 
-    @property
+    @cached_property
     def schema(self) -> Schema | None:
         """The answer's strict JSON schema; None where it is text."""
         return strict_schema(self.answer) if issubclass(self.answer, BaseModel) else None
