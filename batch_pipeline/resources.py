@@ -19,7 +19,7 @@ from batch_pipeline.warehouse.connection import Warehouse
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-PIPELINE, WAREHOUSE = "pipeline", "warehouse"
+WAREHOUSE = "warehouse"
 """The keys that the assets and sensors ask for."""
 
 

@@ -16,6 +16,7 @@ from batch_pipeline.ledger.batches import Batch
 from batch_pipeline.ledger.jobs import Job
 from batch_pipeline.ledger.rows import row_of
 from batch_pipeline.ledger.tables import batches, jobs
+from batch_pipeline.settings import ProviderName
 from batch_pipeline.warehouse.figures import Figures, Tokens
 from batch_pipeline.warehouse.reports import replace_reports
 
@@ -44,14 +45,14 @@ def comparison(pipeline: Pipeline, job: JobStatus, found: Figures) -> Comparison
         job: Where it stands.
         found: Its figures in the warehouse, split at `price_threshold`.
     """
-    tariff = pipeline.prices.tariff(job.provider, job.model)  # pyright: ignore[reportArgumentType] - a job's column holds what was checked
+    tariff = pipeline.prices.tariff(job.provider, job.model)
     batch, realtime, flex = (_usd(price, found.tokens) for price in (tariff.batch, tariff.realtime, tariff.flex))
     return Comparison(job.answered, job.cost_usd, batch, realtime, flex)
 
 
-def price_threshold(pipeline: Pipeline, provider: str, model: str) -> int | None:
+def price_threshold(pipeline: Pipeline, provider: ProviderName, model: str) -> int | None:
     """Input tokens of one request above which its price is another one."""
-    return pipeline.prices.tariff(provider, model).batch.threshold  # pyright: ignore[reportArgumentType] - as above
+    return pipeline.prices.tariff(provider, model).batch.threshold
 
 
 def _usd(price: Price, tokens: Iterable[Tokens]) -> float:

@@ -13,6 +13,7 @@ from batch_pipeline.ledger import batches, fingerprints, jobs, sends
 from batch_pipeline.ledger.batches import Batch
 from batch_pipeline.ledger.jobs import Job
 from batch_pipeline.ledger.sends import Send
+from batch_pipeline.settings import ProviderName
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -41,7 +42,7 @@ class JobStatus:
 
     job_id: str
     task: str
-    provider: str
+    provider: ProviderName
     model: str
     partition_key: str | None
     state: JobState

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, delete, insert, select, update
 from batch_pipeline.errors import PlanSuperseded, UnknownJob
 from batch_pipeline.ledger.rows import chunked, row_of
 from batch_pipeline.ledger.tables import inflight, jobs, waits
+from batch_pipeline.settings import ProviderName
 
 Counts = dict[str, int]
 
@@ -28,7 +29,7 @@ class Job:
     key: str
     root_job_id: str
     task: str
-    provider: str
+    provider: ProviderName
     model: str
     snapshot: str
     attempt: int = 1

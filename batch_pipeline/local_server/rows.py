@@ -110,10 +110,6 @@ class RowFiles:
             ],
         )
 
-    def all_ids(self) -> set[str]:
-        """Ids of all rows by now."""
-        return {custom_id for path in self._paths for custom_id in _custom_ids(path)}
-
     def _recover(self, path: Path) -> Iterator[str]:
         with open(path, "a+b", opener=owner_only) as file:
             file.truncate(_end_of_last_row(file.fileno()))
@@ -156,12 +152,6 @@ def _append(file: int, rows: Iterable[bytes]) -> None:
     data = memoryview(b"".join(rows))
     while data:
         data = data[os.write(file, data) :]
-
-
-def _custom_ids(path: Path) -> Iterator[str]:
-    with path.open("rb") as file:
-        for raw in file:
-            yield orjson.loads(raw)["custom_id"]
 
 
 def _end_of_last_row(file: int) -> int:

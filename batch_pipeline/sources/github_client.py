@@ -116,7 +116,7 @@ class GitHubClient:
         self.requests += 1
         try:
             # githubkit leaves what it sends as form data half typed
-            return self._github.request("GET", url, params=params, headers=headers)  # pyright: ignore[reportUnknownMemberType]
+            return self._github.request("GET", url, params=params, headers=headers)  # pyright: ignore[reportUnknownMemberType] - its reply may be of any type
         except RequestFailed as refusal:
             return refusal.response
         except RequestError:

@@ -3,20 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypedDict, cast
+from typing import cast
 
 import orjson
 
 Json = dict[str, object]
-
-
-class RequestLine(TypedDict):
-    """One line of an input file."""
-
-    custom_id: str
-    method: Literal["POST"]
-    url: str
-    body: Json
 
 
 @dataclass(frozen=True, slots=True)

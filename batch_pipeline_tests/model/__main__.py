@@ -45,9 +45,9 @@ def _print(heading: str, group: Sequence[tuple[str, Callable[[], Explored]]], *,
         verdict = "safe" if found.safe else "paid twice"
         wrong += found.safe is not safe
         seconds = time.monotonic() - start
-        print(f"  {verdict:10}  {found.states:>9,} states  {seconds:>6.1f} s  {name}", flush=True)  # noqa: T201
+        print(f"  {verdict:10}  {found.states:>9,} states  {seconds:>6.1f} s  {name}", flush=True)  # noqa: T201 - a command
         if found.way:
-            print(f"              {found.told()}")  # noqa: T201
+            print(f"              {found.told()}")  # noqa: T201 - a command
     return wrong
 
 
