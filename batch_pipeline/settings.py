@@ -17,6 +17,12 @@ PREFIX = "BATCH_PIPELINE_"
 
 ProviderName = Literal["openai", "anthropic", "local"]
 
+DEFAULT_EMBEDDING_MODELS: dict[ProviderName, str] = {
+    "openai": "text-embedding-3-small",
+    "local": "smollm2-135m",
+}
+"""Anthropic has no embeddings."""
+
 DEFAULT_MODELS: dict[ProviderName, str] = {
     "openai": "gpt-6-luna",
     "anthropic": "claude-haiku-5-5",
@@ -54,8 +60,14 @@ class Settings(BaseSettings):
     provider: ProviderName = "local"
     model: str | None = None
     """The model where a task names none; the provider's default otherwise."""
+    embedding_model: str | None = None
+    """The same for embeddings."""
     local_url: str = "http://127.0.0.1:8765/v1"
     data_dir: Path = Field(default_factory=lambda: project_root() / "data" / "var")
+    images_dir: Path = Field(default_factory=lambda: project_root() / "data" / "images")
+    """What the `images` asset loads; so for the two that follow."""
+    documents_dir: Path = Field(default_factory=lambda: project_root() / "data" / "documents")
+    files_dir: Path = Field(default_factory=lambda: project_root() / "data" / "files")
     ledger_url: str | None = Field(default=None, repr=False)
     """An SQLAlchemy URL, which may hold a password; `sqlite:///<data_dir>/ledger.db` otherwise."""
     warehouse_url: str | None = Field(default=None, repr=False)
@@ -131,7 +143,7 @@ class Settings(BaseSettings):
             raise ValueError("it must be one word of ASCII characters")
         return SecretStr(key)
 
-    @field_validator("data_dir", "prices_file", "dagster_home")
+    @field_validator("data_dir", "images_dir", "documents_dir", "files_dir", "prices_file", "dagster_home")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return value and value.expanduser().absolute()

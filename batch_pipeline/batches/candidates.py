@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, cast
 
 import orjson
 
+from batch_pipeline.batches.content import in_form_of, text_of
 from batch_pipeline.batches.custom_id import custom_id
-from batch_pipeline.batches.envelope import Envelope, content_renderer, content_texts, doubled_limit
+from batch_pipeline.batches.envelope import Envelope, content_renderer, doubled_limit
 from batch_pipeline.batches.files import JobFolder
 from batch_pipeline.batches.select import CHUNK
 from batch_pipeline.batches.tokens import TokenCounter, framing_tokens
+from batch_pipeline.tasks.content import Content
 from batch_pipeline.tasks.snapshot import TaskSnapshot
-from batch_pipeline.tasks.task import BatchTask, Content, Record
+from batch_pipeline.tasks.task import BatchTask, Record
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -81,7 +83,7 @@ def selected(
 def _chunk(
     rows: Sequence[Record], contents: Sequence[Content], envelope: Envelope, count: Callable[[Sequence[str]], list[int]]
 ) -> Chunk:
-    bodies = [orjson.dumps(content) for content in contents]
+    bodies = [orjson.dumps(in_form_of(envelope.endpoint, content)) for content in contents]
     records = [
         _asked(row, envelope.fingerprint(body), custom_id(str(row["record_id"])))
         for row, body in zip(rows, bodies, strict=True)
@@ -89,11 +91,11 @@ def _chunk(
     lines: dict[str, bytes] = {}
     custom_ids: dict[str, str] = {}
     texts: dict[str, str] = {}
-    for record, body, text in zip(records, bodies, content_texts(contents), strict=True):
+    for record, body, content in zip(records, bodies, contents, strict=True):
         if record.fingerprint not in lines:
             lines[record.fingerprint] = envelope.line(record.custom_id, body)
             custom_ids[record.fingerprint] = record.custom_id
-            texts[record.fingerprint] = text
+            texts[record.fingerprint] = text_of(content)
     return Chunk(records, lines, custom_ids, lambda wanted: count([texts[fingerprint] for fingerprint in wanted]))
 
 

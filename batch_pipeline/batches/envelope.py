@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import string
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import cast
 
 import orjson
 
+from batch_pipeline.tasks.content import Content
 from batch_pipeline.tasks.snapshot import TaskSnapshot
-from batch_pipeline.tasks.task import Content, Record
+from batch_pipeline.tasks.task import Record
 
 _PLACE = "\x00the record's content\x00"
 _QUOTED_PLACE = orjson.dumps(_PLACE)
@@ -27,6 +28,7 @@ class Envelope:
     """
 
     def __init__(self, snapshot: TaskSnapshot) -> None:
+        self.endpoint = snapshot.endpoint
         body = request_body(snapshot, _PLACE)
         limit = LIMIT_KEYS[snapshot.endpoint]
         self._head, self._tail = _around_content(orjson.dumps(body))
@@ -60,7 +62,7 @@ LIMIT_KEYS = {"/v1/chat/completions": "max_completion_tokens", "/v1/responses": 
 """Where each endpoint has its output limit."""
 
 
-def request_body(snapshot: TaskSnapshot, content: Content) -> dict[str, object]:
+def request_body(snapshot: TaskSnapshot, content: object) -> dict[str, object]:
     """The body of a request, as the endpoint wants it."""
     limit = {LIMIT_KEYS[snapshot.endpoint]: snapshot.max_output_tokens}
     build = _response if snapshot.endpoint == "/v1/responses" else _chat_completion
@@ -110,7 +112,7 @@ def _cut(value: object, length: int | None) -> object:
     return value[:length] if length is not None and isinstance(value, str) else value
 
 
-def _chat_completion(snapshot: TaskSnapshot, content: Content) -> dict[str, object]:
+def _chat_completion(snapshot: TaskSnapshot, content: object) -> dict[str, object]:
     system = [{"role": "system", "content": snapshot.system}] if snapshot.system else []
     body: dict[str, object] = {"messages": [*system, {"role": "user", "content": content}]}
     if snapshot.answer_schema is not None:
@@ -118,7 +120,7 @@ def _chat_completion(snapshot: TaskSnapshot, content: Content) -> dict[str, obje
     return body
 
 
-def _response(snapshot: TaskSnapshot, content: Content) -> dict[str, object]:
+def _response(snapshot: TaskSnapshot, content: object) -> dict[str, object]:
     body: dict[str, object] = {"input": [{"role": "user", "content": content}]}
     if snapshot.system:
         body["instructions"] = snapshot.system
@@ -138,12 +140,3 @@ def _around_content(body: bytes) -> tuple[bytes, bytes]:
 
 def _text_of(schema: Mapping[str, object] | None) -> str:
     return orjson.dumps(schema).decode() if schema else ""
-
-
-def content_texts(contents: Sequence[Content]) -> list[str]:
-    """The texts of contents, for counting tokens; parts that are no text count where they are priced."""
-    return [content if isinstance(content, str) else _parts_text(content) for content in contents]
-
-
-def _parts_text(parts: Sequence[Mapping[str, object]]) -> str:
-    return "\n".join(str(part["text"]) for part in parts if "text" in part)

@@ -7,7 +7,7 @@ import inspect
 import json
 import re
 import string
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal, get_args
@@ -16,14 +16,12 @@ from pydantic import BaseModel
 
 from batch_pipeline.errors import InvalidTask
 from batch_pipeline.settings import ProviderName
+from batch_pipeline.tasks.content import Content
 from batch_pipeline.tasks.schema import Schema, columns, strict_schema
 from batch_pipeline.tasks.snapshot import TaskSnapshot
 
 Record = Mapping[str, object]
 """One row of a task's `records`: column to value."""
-
-Content = str | Sequence[Mapping[str, object]]
-"""What is asked of one record: text, or the parts of a message in the endpoint's own form."""
 
 Prompt = str | Callable[[Record], Content]
 TaskEndpoint = Literal["chat", "responses"]

@@ -1,0 +1,53 @@
+"""The content of a request in the form of its endpoint, and the texts and parts whose tokens are counted."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Mapping
+
+from batch_pipeline.tasks.content import Content, Document, Image, Part, Text
+
+Json = dict[str, object]
+
+
+def in_form_of(endpoint: str, content: Content) -> str | list[Mapping[str, object]]:
+    """The content as `endpoint` takes it: text as it is, each part in the endpoint's own form."""
+    if isinstance(content, str):
+        return content
+    form = _response_part if endpoint == "/v1/responses" else _chat_part
+    return [form(part) if isinstance(part, Text | Image | Document) else part for part in content]
+
+
+def text_of(content: Content) -> str:
+    """All text of the content, for counting tokens; a document's is that of its pages."""
+    if isinstance(content, str):
+        return content
+    return "\n".join(_text_of_part(part) for part in content)
+
+
+def _chat_part(part: Part) -> Json:
+    if isinstance(part, Text):
+        return {"type": "text", "text": part.text}
+    if isinstance(part, Image):
+        return {"type": "image_url", "image_url": {"url": _data_url(part), "detail": part.detail}}
+    return {"type": "file", "file": {"filename": part.name, "file_data": _data_url(part)}}
+
+
+def _response_part(part: Part) -> Json:
+    if isinstance(part, Text):
+        return {"type": "input_text", "text": part.text}
+    if isinstance(part, Image):
+        return {"type": "input_image", "image_url": _data_url(part), "detail": part.detail}
+    return {"type": "input_file", "filename": part.name, "file_data": _data_url(part)}
+
+
+def _data_url(part: Image | Document) -> str:
+    return f"data:{part.media_type};base64,{b64encode(part.data).decode()}"
+
+
+def _text_of_part(part: Part | Mapping[str, object]) -> str:
+    if isinstance(part, Text):
+        return part.text
+    if isinstance(part, Document):
+        return "\n".join(part.pages)
+    return str(part.get("text", "")) if isinstance(part, Mapping) else ""
