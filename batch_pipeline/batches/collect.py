@@ -66,6 +66,8 @@ def collect_batch(pipeline: Pipeline, job: Job, batch: Batch) -> str | None:
         return "it was sent with another key or base URL, and only that can fetch its files: put it back"
     if batch.recheck_at is not None and batch.recheck_at > time.time():
         return f"rows are in no file of the provider's; it is looked again in {batch.recheck_at - time.time():.0f} s"
+    if batch.recheck_at is not None:
+        batch = _with_late_files(pipeline, job, batch)
     files = download(pipeline, batch, look=2 if batch.recheck_at else 1)
     try:
         stored = _store(pipeline, job, batch, files)
@@ -89,9 +91,23 @@ def _delete_remote_files(pipeline: Pipeline, job: Job, batch: Batch) -> None:
     reach("collect.remote_deleted")
 
 
+def _with_late_files(pipeline: Pipeline, job: Job, batch: Batch) -> Batch:
+    """Before a row is missing for good, the provider is asked which files there are: it may have shown them late."""
+    with pipeline.ledger.read() as db:
+        send = sends.last_of_batch(db, batch.batch_id)
+    if send is None or send.remote_id is None:
+        return batch
+    remote = pipeline.provider(job.provider).get(send.remote_id)
+    if remote is None:
+        return batch
+    now = {"output_file_id": remote.output_file_id, "error_file_id": remote.error_file_id}
+    with pipeline.ledger.begin() as db:
+        return batches.write(db, batch, **now) or batches.get(db, batch.batch_id)
+
+
 def _of_another_account(pipeline: Pipeline, job: Job, batch: Batch) -> bool:
     """Another key's files would be answered as gone, and what is paid would be given up as lost."""
-    if not (batch.output_file_id or batch.error_file_id):
+    if not (batch.output_file_id or batch.error_file_id or batch.recheck_at):
         return False
     with pipeline.ledger.read() as db:
         send = sends.last_of_batch(db, batch.batch_id)
