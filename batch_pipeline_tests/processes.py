@@ -13,7 +13,17 @@ processes = multiprocessing.get_context("forkserver")
 """Processes of their own that begin in an instant: what they need is imported once, before the first of them."""
 
 processes.set_forkserver_preload(
-    ["pytest", "alembic.command", "duckdb", "batch_pipeline.ledger.sends", "batch_pipeline.ledger.migrations"]
+    [
+        *(
+            "pytest",
+            "alembic.command",
+            "duckdb",
+            "pyarrow.parquet",
+            "openai.resources.batches",
+            "openai.resources.files",
+        ),
+        *("batch_pipeline.ledger.migrations", "batch_pipeline.batches.turn", "batch_pipeline.providers.openai"),
+    ]
 )
 
 
