@@ -7,10 +7,12 @@ only then, in one ledger transaction, are the cost and the state written, and th
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from batch_pipeline.batches.download import Files, download
-from batch_pipeline.batches.outcomes import GIVEN_UP
+from batch_pipeline.batches.outcomes import GIVEN_UP, GOES_AGAIN
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.points import reach
 from batch_pipeline.batches.rows import Rows, too_many_tokens
@@ -18,8 +20,14 @@ from batch_pipeline.ledger import batches, events, fingerprints, jobs, sends
 from batch_pipeline.ledger.batches import Batch
 from batch_pipeline.ledger.jobs import Job
 from batch_pipeline.tasks.snapshot import TaskSnapshot
-from batch_pipeline.warehouse import results
+from batch_pipeline.warehouse import lookups, results
 from batch_pipeline.warehouse.results import Absent, Stored, Written
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+Ends = Mapping[str, tuple[str, str | None]]
+"""By fingerprint, a request's outcome, and why."""
 
 
 @dataclass
@@ -70,12 +78,12 @@ def collect_batch(pipeline: Pipeline, job: Job, batch: Batch) -> str | None:
         batch = _with_late_files(pipeline, job, batch)
     files = download(pipeline, batch, look=2 if batch.recheck_at else 1)
     try:
-        stored = _store(pipeline, job, batch, files)
+        stored, through = _store(pipeline, job, batch, files)
     except _LookAgain as again:
         return _look_again(pipeline, job, batch, again.missing)
     reach("collect.duckdb_committed")
     if stored is not None:
-        _settle(pipeline, job, batch, files, stored)
+        _settle(pipeline, job, batch, files, stored, through)
     reach("collect.ledger_committed")
     if pipeline.settings.delete_remote_files:
         _delete_remote_files(pipeline, job, batch)
@@ -114,8 +122,11 @@ def _of_another_account(pipeline: Pipeline, job: Job, batch: Batch) -> bool:
     return send is not None and send.account != pipeline.provider(job.provider).account
 
 
-def _store(pipeline: Pipeline, job: Job, batch: Batch, files: Files) -> Stored | None:
-    """One transaction in the warehouse; None where another process has collected the batch meanwhile."""
+def _store(pipeline: Pipeline, job: Job, batch: Batch, files: Files) -> tuple[Stored | None, Ends]:
+    """One transaction in the warehouse; None where another process has collected the batch meanwhile.
+
+    With it, the requests that have been sent so often that they are given up.
+    """
     snapshot = TaskSnapshot.model_validate_json(job.snapshot)
     written = written_as(pipeline, job, batch.batch_id, batch.number, batch.ended_at or time.time())
     absent = _absent(batch, files)
@@ -123,14 +134,25 @@ def _store(pipeline: Pipeline, job: Job, batch: Batch, files: Files) -> Stored |
         reach("collect.duckdb_open")
         with pipeline.ledger.read() as db:
             if batches.get(db, batch.batch_id).collected_at is not None:
-                return None
+                return None, {}
         rows = Rows(pipeline, snapshot, files.garbled)
         chunks = rows.of_errors(connection, written, batch) if files.failed else rows.of_files(files.paths)
         stored = results.store_batch(connection, written, chunks, absent)
         missing = stored.requests.get("missing", 0)
         if missing and batch.recheck_at is None:
             raise _LookAgain(missing)
-    return stored
+        return stored, _through(pipeline, connection, stored)
+
+
+def _through(pipeline: Pipeline, connection: DuckDBPyConnection, stored: Stored) -> Ends:
+    """What was sent so often, over all jobs, that it does not go again; noted before another plan can take it."""
+    without = {fp: end for fp, end in stored.ends.items() if end[0] in GOES_AGAIN}
+    tries = lookups.tries(connection, list(without)) if without else {}
+    return {
+        fp: (outcome, f"sent {tries[fp]} times: {why or outcome}")
+        for fp, (outcome, why) in without.items()
+        if tries.get(fp, 0) >= pipeline.settings.max_attempts
+    }
 
 
 def _absent(batch: Batch, files: Files) -> Absent:
@@ -158,7 +180,7 @@ def _look_again(pipeline: Pipeline, job: Job, batch: Batch, missing: int) -> str
     return f"{missing} rows are in no file of the provider's; it is looked again in {seconds:.0f} s"
 
 
-def _settle(pipeline: Pipeline, job: Job, batch: Batch, files: Files, stored: Stored) -> None:
+def _settle(pipeline: Pipeline, job: Job, batch: Batch, files: Files, stored: Stored, through: Ends) -> None:
     """One transaction in the ledger: cost, state, what is given up, fingerprints freed."""
     with pipeline.ledger.begin() as db:
         collected = batches.write(
@@ -175,7 +197,7 @@ def _settle(pipeline: Pipeline, job: Job, batch: Batch, files: Files, stored: St
         for send in sends.open_of_batch(db, batch.batch_id):
             sends.write(db, send, end="collected")
         given_up = {fp: end for fp, end in stored.ends.items() if end[0] in GIVEN_UP}
-        fingerprints.give_up(db, job.job_id, job.task, given_up)
+        fingerprints.give_up(db, job.job_id, job.task, {**given_up, **through})
         fingerprints.free(db, job.job_id, list(stored.ends))
         strays = {"garbled": files.garbled.count, "foreign": stored.foreign, "doubled": stored.doubled}
         told: dict[str, object] = {name: count for name, count in strays.items() if count}
