@@ -19,6 +19,10 @@ class TaskSnapshot(BaseModel):
     model: str
     variant: str | None = None
     system: str
+    prompt: str = ""
+    """The template, or the function's source: for telling what changed from one version to the next. Not sent."""
+    truncate_at: dict[str, int] = {}
+    """Characters of a column that were sent; kept for the same reason."""
     answer_schema: dict[str, object] | None
     """The strict JSON schema that the answer must satisfy; None for text."""
     answer_columns: dict[str, str]

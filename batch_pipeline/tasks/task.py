@@ -139,11 +139,16 @@ class BatchTask:
             raise InvalidTask(f"Task `{self.name}` has no variant `{variant}`; there are: {known}.")
         return self.variants[variant]
 
+    @property
+    def prompt_text(self) -> str:
+        """The template, or the source of the function."""
+        return self.prompt if isinstance(self.prompt, str) else inspect.getsource(self.prompt)
+
     def prompt_version(self, variant: str | None = None) -> str:
         """Eight characters that change whenever what is asked changes: prompt, instructions, schema, parameters."""
         asked = {
             "system": self.instructions(variant),
-            "prompt": self.prompt if isinstance(self.prompt, str) else inspect.getsource(self.prompt),
+            "prompt": self.prompt_text,
             "schema": self.schema,
             "parameters": dict(self.parameters),
             "truncate_at": dict(self.truncate_at),
@@ -160,6 +165,8 @@ class BatchTask:
             model=model,
             variant=variant,
             system=self.instructions(variant),
+            prompt=self.prompt_text,
+            truncate_at=dict(self.truncate_at),
             answer_schema=self.schema,
             answer_columns=self.answer_columns,
             parameters=dict(self.parameters),
