@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, cast
 
+import orjson
+
 Json = dict[str, object]
 Stop = Literal["end", "length", "refusal"]
 
@@ -30,11 +32,19 @@ class Reply:
     usage: Usage
 
 
-def read_reply(endpoint: str, body: Json) -> Reply:
-    """The reply in `body`, of a 2xx row of `endpoint` (`/v1/chat/completions` or `/v1/responses`).
+def read_reply(endpoint: str, body: Json, *, cited: bool = False) -> Reply:
+    """The reply in `body`, of a 2xx row of `endpoint` (`/v1/chat/completions`, `/v1/responses` or `/v1/messages`).
 
     Nothing is required of the body: a server that leaves parts out gets an empty text and no usage.
+
+    Args:
+        endpoint: The provider's path.
+        body: The row's.
+        cited: Documents' own citations were asked for, which come beside the text (`/v1/messages`): the reply's text
+            is then the JSON `{"answer": …, "citations": [{"page": …, "quote": …}]}`, pages counted from 1.
     """
+    if endpoint == "/v1/messages":
+        return _read_message(body, cited=cited)
     return _read_response(body) if endpoint == "/v1/responses" else _read_chat(body)
 
 
@@ -80,6 +90,41 @@ def _read_response(body: Json) -> Reply:
         return Reply(text, "end", tokens)
     reason = _object(body.get("incomplete_details")).get("reason")
     return Reply(text, "refusal" if reason == "content_filter" else "length", tokens)
+
+
+def _read_message(body: Json, *, cited: bool) -> Reply:
+    blocks = [block for block in _objects(body.get("content")) if block.get("type") == "text"]
+    text, tokens = "".join(_text(block.get("text")) for block in blocks), _message_usage(_object(body.get("usage")))
+    match body.get("stop_reason"):
+        case "refusal":
+            why = _text(_object(body.get("stop_details")).get("explanation"))
+            return Reply(text or why or "the model refused", "refusal", tokens)
+        case "max_tokens" | "model_context_window_exceeded":
+            return Reply(text, "length", tokens)
+        case _:
+            return Reply(_with_citations(text, blocks) if cited else text, "end", tokens)
+
+
+def _message_usage(usage: Json) -> Usage:
+    """Anthropic's `input_tokens` leave out what was read from the cache and written to it."""
+    cached, written = (_count(usage.get(f"cache_{what}_input_tokens")) for what in ("read", "creation"))
+    return Usage(
+        input_tokens=_count(usage.get("input_tokens")) + cached + written,
+        cached_tokens=cached,
+        cache_write_tokens=written,
+        output_tokens=_count(usage.get("output_tokens")),
+        reasoning_tokens=_count(_object(usage.get("output_tokens_details")).get("thinking_tokens")),
+    )
+
+
+def _with_citations(text: str, blocks: list[Json]) -> str:
+    citations = [
+        {"page": _count(citation.get("start_page_number")), "quote": _text(citation.get("cited_text"))}
+        for block in blocks
+        for citation in _objects(block.get("citations"))
+        if citation.get("type") == "page_location"
+    ]
+    return orjson.dumps({"answer": text, "citations": citations}).decode()
 
 
 def _objects(value: object) -> Iterator[Json]:
