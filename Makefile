@@ -5,7 +5,7 @@ PYTHON ?= python3
 UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
 RUN := .venv/bin
 
-.PHONY: help demo dev test chaos check format clean
+.PHONY: help demo dev test chaos live check format clean
 help: ## what can be made here
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
 
@@ -20,6 +20,9 @@ test: .venv/.ready ## every test; no network, no key
 
 chaos: .venv/.ready ## 300 kills and stops, the server's books compared; ARGS="--seed 2 --kills 50"
 	@$(RUN)/python -m batch_pipeline_tests.chaos $(ARGS)
+
+live: .venv/.ready ## tries at OpenAI what is only assumed, for under a cent: LIVE=1 and OPENAI_API_KEY
+	@$(RUN)/python -m batch_pipeline_tests.live $(ARGS)
 
 check: .venv/.ready ## lint, types, the direction of imports, dependencies
 	@$(RUN)/ruff check .
