@@ -29,7 +29,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def query(
-    sql: Annotated[str, typer.Argument(metavar="SQL", help="One statement, such as: FROM issues LIMIT 5")],
+    sql: Annotated[str, typer.Argument(metavar="SQL", help="One SELECT, such as: FROM issues LIMIT 5")],
     *,
     form: Annotated[Format, typer.Option("--format", help="How to print the rows.")] = "table",
     output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to this file.")] = None,
@@ -55,17 +55,13 @@ def _run(connection: DuckDBPyConnection, sql: str) -> pa.RecordBatchReader:
     import duckdb
 
     from batch_pipeline.errors import UsageError
+    from batch_pipeline.warehouse.foreign_sql import in_one_line, one_select
 
+    select = one_select(connection, sql)
     try:
-        return connection.execute(sql).to_arrow_reader(10_000)
+        return connection.execute(select).to_arrow_reader(10_000)
     except duckdb.Error as error:
-        raise UsageError(_sentence(str(error))) from None
-
-
-def _sentence(message: str) -> str:
-    """DuckDB's own words in a line; the names that it suggests are among them."""
-    lines = [line.strip() for line in message.splitlines() if line.strip() and not line.startswith("LINE ")]
-    return " ".join(line for line in lines if set(line) != {"^"})
+        raise UsageError(in_one_line(str(error))) from None
 
 
 def _print_table(rows: pa.RecordBatchReader) -> None:
