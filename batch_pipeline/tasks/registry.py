@@ -11,7 +11,7 @@ import batch_pipeline.tasks as package
 from batch_pipeline.errors import UnknownTask
 from batch_pipeline.tasks.task import BatchTask
 
-_OURS = {"content", "registry", "schema", "snapshot", "task"}
+_OURS = {"content", "media", "registry", "schema", "snapshot", "task"}
 
 
 @dataclass(frozen=True)
