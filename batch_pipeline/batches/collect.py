@@ -16,6 +16,7 @@ from batch_pipeline.batches.outcomes import GIVEN_UP, GOES_AGAIN
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.points import reach
 from batch_pipeline.batches.rows import Rows, too_many_tokens
+from batch_pipeline.errors import ProviderError
 from batch_pipeline.ledger import batches, events, fingerprints, jobs, sends
 from batch_pipeline.ledger.batches import Batch
 from batch_pipeline.ledger.jobs import Job
@@ -50,21 +51,28 @@ def collect(pipeline: Pipeline, job_id: str) -> Collected:
     """Collects every batch of the job that has ended, and hands over what it shares with other jobs.
 
     Raises:
-        ProviderError: A file could not be had; what was collected before stays.
+        ProviderError: A file could not be had; the other batches are collected.
         WarehouseBusy: Another process holds the warehouse for longer than we wait.
     """
     with pipeline.ledger.read() as db:
         job = jobs.get(db, job_id)
         ended = [batch for batch in batches.of_job(db, job_id) if batch.ended_at and not batch.collected_at]
     turn = Collected()
+    failed: ProviderError | None = None
     for batch in ended:
-        why_not = collect_batch(pipeline, job, batch)
+        try:
+            why_not = collect_batch(pipeline, job, batch)
+        except ProviderError as error:
+            failed = failed or error
+            continue
         if why_not is None:
             turn.batches.append(batch.batch_id)
         else:
             turn.not_yet[batch.batch_id] = why_not
     if job.planned_at is not None and job.shared_at is None:
         _hand_over(pipeline, job)
+    if failed is not None:
+        raise failed
     return turn
 
 
