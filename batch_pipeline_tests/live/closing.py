@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 
+from batch_pipeline.errors import ProviderError, ProviderUnreachable
 from batch_pipeline_tests.live.account import Account
 from batch_pipeline_tests.live.options import SLOWEST_LOOK, Options
 from batch_pipeline_tests.live.state import Sample
@@ -28,7 +30,8 @@ def find_lost(account: Account, options: Options, stop: Stop) -> None:
             account.find_file(sample)
         while sample.unknown and not account.find_batch(sample):
             if time.monotonic() > deadline:
-                sample.lost = sample.measured = account.delete(sample)
+                account.delete(sample)
+                sample.lost = sample.measured = True
                 break
             stop.wait(options.every)
         if sample.posted_at is not None and sample.trial in ("usage", "deleted_before"):
@@ -52,7 +55,8 @@ def follow(account: Account, options: Options, stop: Stop, deadline: float) -> b
     pause = options.every
     while running := [sample for sample in account.state.samples if sample.running]:
         for sample in running:
-            account.look(sample)
+            with suppress(ProviderUnreachable):  # it runs on, whether anybody can see it or not
+                account.look(sample)
         if not any(sample.running for sample in running):
             break
         if time.monotonic() > deadline:
@@ -66,9 +70,12 @@ def follow(account: Account, options: Options, stop: Stop, deadline: float) -> b
 def take_away(account: Account) -> Sequence[Sample]:
     """Deletes the files of all that has ended; what is left is given back."""
     for sample in account.state.samples:
+        if sample.lost and account.find_batch(sample):  # later than was waited for
+            sample.lost = False
+            account.look(sample)
         if not sample.file_gone and not sample.kept and sample.file_id and not sample.running and not sample.unknown:
             account.delete(sample)
-        if sample.batch and sample.batch.ended and not sample.files_gone:
+        if sample.batch and not sample.running and not sample.files_gone:
             account.delete_outputs(sample)
     return [sample for sample in account.state.samples if not sample.tidy]
 
@@ -76,21 +83,27 @@ def take_away(account: Account) -> Sequence[Sample]:
 def cancel_all(account: Account, options: Options) -> Sequence[Sample]:
     """Cancels what runs, deletes every file, and gives back what it could not: what is left ends by itself."""
     for sample in account.state.samples:
-        if sample.file_id is None:
-            account.find_file(sample)
-        if sample.unknown:
-            account.find_batch(sample)
-        if sample.running:
-            sample.interrupted = sample.trial in ALONE
-            account.cancel(sample)
-        if sample.file_id and not sample.file_gone:
-            account.delete(sample)
+        with suppress(ProviderError):  # the others are to be cancelled all the same
+            _cancel(account, sample)
     deadline = time.monotonic() + options.patience
     while (running := [s for s in account.state.samples if s.running]) and time.monotonic() < deadline:
         for sample in running:
-            account.look(sample)
+            with suppress(ProviderError):
+                account.look(sample)
         time.sleep(options.every)
     return take_away(account)
+
+
+def _cancel(account: Account, sample: Sample) -> None:
+    if sample.file_id is None:
+        account.find_file(sample)
+    if sample.unknown:
+        account.find_batch(sample)
+    if sample.file_id and not sample.file_gone:
+        account.delete(sample)
+    if sample.running:
+        account.cancel(sample)
+        sample.interrupted = sample.trial in ALONE
 
 
 def _look_at_new(account: Account) -> None:

@@ -47,7 +47,7 @@ def _deleted_before(state: State, wait_seconds: float) -> Seen:
     if not samples:
         return Seen(NOT_TRIED)
     words = "; ".join(f"created {sample.post_after:g} s after DELETE: {_outcome(sample)}" for sample in samples)
-    if any(sample.running or sample.lost or sample.not_deleted for sample in samples):
+    if any(sample.running or sample.lost or sample.kept for sample in samples):
         return Seen(words)
     executed = [sample.post_after for sample in samples if sample.executed]
     if not executed:
@@ -58,13 +58,13 @@ def _deleted_before(state: State, wait_seconds: float) -> Seen:
 
 def _deleted_after(samples: Sequence[Sample]) -> Seen:
     words = "; ".join(map(_outcome, samples)) or NOT_TRIED
-    known = [sample for sample in samples if sample.batch is not None and not sample.running and not sample.not_deleted]
+    known = [sample for sample in samples if sample.batch is not None and not sample.running and not sample.kept]
     return Seen(words, holds=True) if known else Seen(words)
 
 
 def _outcome(sample: Sample) -> str:
     batch = sample.batch
-    if sample.not_deleted:
+    if sample.kept:
         return f"the file could not be deleted ({sample.not_deleted})"
     if batch is None:
         return f"refused ({sample.refused}), nothing executed" if sample.refused else "the reply was lost"
@@ -78,7 +78,7 @@ def _outcome(sample: Sample) -> str:
 
 def _delete_lag(state: State, wait_seconds: float) -> Seen:
     samples = state.of("delete")
-    if refusals := [sample.not_deleted for sample in samples if sample.not_deleted]:
+    if refusals := [sample.not_deleted for sample in samples if sample.kept]:
         return Seen(f"not deleted: {refusals[0]}", holds=False)
     return _lag(samples, "gone", _longest(state.of("listing")), wait_seconds)
 

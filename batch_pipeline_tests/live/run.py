@@ -9,7 +9,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from batch_pipeline.errors import UsageError
+from batch_pipeline.errors import Disabled, ProviderError, UsageError
 from batch_pipeline.providers.openai import OpenAIProvider
 from batch_pipeline.settings import Settings
 from batch_pipeline_tests.live.account import Account
@@ -30,12 +30,15 @@ def run(settings: Settings, model: str, options: Options, say: Say) -> int:
     """Goes on with the run that is under way, or begins one; its exit code, as the constants above name it.
 
     Raises:
+        Disabled: The pipeline is switched off.
         MissingKey: There is no key.
         UnpricedModel: The model's price is not known.
         TooDear: It could cost more than a cent; nothing was sent.
         UsageError: Another run is at work, or the one under way belongs to another key, base URL or model.
         ProviderError: The provider refused, or did not answer; what was made is cancelled and deleted.
     """
+    if not settings.enabled:
+        raise Disabled("BATCH_PIPELINE_ENABLED is false, so nothing is sent.")
     provider = OpenAIProvider.openai(settings)
     try:
         money, file = Money(settings, model), StateFile(settings.data_dir / "live")
@@ -103,7 +106,11 @@ class _Run:
 
     def _clear(self) -> None:
         self._say("Cancelling batches and deleting files; once more Ctrl-C leaves them to the next `make live`.")
-        left = cancel_all(self._account, self._options)
+        try:
+            left = cancel_all(self._account, self._options)
+        except ProviderError as error:
+            self._say(f"{error} Not all could be cancelled and deleted: run this again.")
+            return
         self._account.write()
         for sample in left:
             self._say(f"Left at the provider: {sample.batch.id if sample.batch else sample.filename}. Run this again.")

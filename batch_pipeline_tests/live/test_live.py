@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from batch_pipeline.errors import MissingKey, ProviderRefused, UsageError
+from batch_pipeline.errors import MissingKey, ProviderRefused, ProviderUnreachable, UsageError
 from batch_pipeline_tests.books import Books
 from batch_pipeline_tests.live.assumptions import ASSUMPTIONS
 from batch_pipeline_tests.live.conftest import KEY, QUICK, Runs
@@ -184,6 +184,39 @@ def test_a_refusal_on_the_way_takes_everything_away(live: Runs, books: Books) ->
     assert books.lines_executed == 0
     assert live() == 0  # what was cancelled before it executed anything is tried again
     assert lines_of(books, live, "usage") == [0, ROWS]
+    assert nothing_left(books)
+
+
+def test_a_server_that_fails_for_a_while_is_waited_for(live: Runs, books: Books) -> None:
+    now = {"retry-after-ms": "1"}
+    books.order(
+        {"kind": "slow", "stage": "in_progress", "seconds": 1},
+        {"kind": "status", "on": "batches.get", "status": 500, "times": 4, "headers": now},
+    )
+    assert live() == 0
+    assert lines_of(books, live, "usage") == [ROWS]
+    assert nothing_left(books)
+
+
+def test_a_delete_that_fails_is_no_sample(live: Runs, books: Books) -> None:
+    now = {"retry-after-ms": "1"}
+    books.order({"kind": "status", "on": "files.delete", "status": 500, "times": 3, "headers": now})
+    with pytest.raises(ProviderUnreachable, match="can't be deleted now"):
+        live()
+    assert nothing_left(books)
+    assert live() == 0
+    assert live.seen("delete_lag").words.startswith("gone after 0.00 s")
+
+
+def test_a_batch_that_is_listed_after_it_was_given_up_is_not_left_there(live: Runs, books: Books) -> None:
+    books.order(
+        {"kind": "reply_lost", "on": "batches.create"},
+        {"kind": "listing_late", "seconds": 1.2},
+        {"kind": "slow", "stage": "in_progress", "seconds": 1.5, "skip": 2},  # meanwhile another one is followed
+    )
+    while live(replace(QUICK, longest=0.1)) == 3:
+        pass
+    assert lines_of(books, live, "usage") == [ROWS]
     assert nothing_left(books)
 
 
