@@ -5,9 +5,16 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Mapping
 
+from batch_pipeline.batches.tokens import TokenCounter
 from batch_pipeline.tasks.content import Content, Document, Image, Part, Text
+from batch_pipeline.tasks.media.image_tokens import image_tokens
+from batch_pipeline.tasks.media.images import fitted
 
 Json = dict[str, object]
+
+PAGE_PIXELS = (1_240, 1_754)
+"""A page as a provider shows it to its model: A4 at 150 dots an inch. None says how it does; that it shows each page
+beside its text is documented (OpenAI, guide "File inputs"; Anthropic, "PDF support")."""
 
 
 def in_form_of(endpoint: str, content: Content) -> str | list[Mapping[str, object]]:
@@ -23,6 +30,29 @@ def text_of(content: Content) -> str:
     if isinstance(content, str):
         return content
     return "\n".join(_text_of_part(part) for part in content)
+
+
+def for_model(content: Content, model: str) -> Content:
+    """The content with no image larger than `model` looks at."""
+    if isinstance(content, str):
+        return content
+    return [fitted(part, model) if isinstance(part, Image) else part for part in content]
+
+
+def tokens_of(content: Content, model: str, counter: TokenCounter) -> int:
+    """Input tokens of the content: its text's, and what its images and pages cost `model`."""
+    return counter.count(text_of(content)) + media_tokens(content, model)
+
+
+def media_tokens(content: Content, model: str) -> int:
+    """Input tokens of the content's images, and of the picture of each of its documents' pages."""
+    return 0 if isinstance(content, str) else sum(_media_tokens(part, model) for part in content)
+
+
+def _media_tokens(part: Part | Mapping[str, object], model: str) -> int:
+    if isinstance(part, Image):
+        return image_tokens(model, part.width, part.height, part.detail)
+    return len(part.pages) * image_tokens(model, *PAGE_PIXELS, "high") if isinstance(part, Document) else 0
 
 
 def _chat_part(part: Part) -> Json:
