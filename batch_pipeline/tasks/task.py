@@ -38,10 +38,14 @@ OWN_COLUMNS = (
 PROJECT_TABLES = frozenset(
     {
         *("issue_versions", "issues", "issue_comments", "batch_requests", "request_records", "batch_results"),
-        *("batch_jobs", "batches", "batch_items", "eval_scores", "schema_steps"),
+        *("batch_jobs", "batches", "batch_items", "schema_steps"),
+        *("gold_answers", "eval_runs", "eval_scores"),
     }
 )
 """Names that no task may have: its table would take the place of one of ours."""
+
+SCORES = ("accuracy", "macro_f1")
+"""What `min_score` may hold an evaluation to."""
 
 _OURS_IN_BODY = frozenset(
     {
@@ -101,6 +105,9 @@ class BatchTask:
     """The columns that a prompt function reads; all of `records` where it is None."""
     min_answered: float = 0.9
     """The share of records that must be answered, for the asset check."""
+    min_score: Mapping[str, float] = field(default_factory=dict[str, float])
+    """The lowest scores of an evaluation, for the asset check: `accuracy` or `macro_f1` of every field that is scored,
+    or `kind.accuracy` of the field `kind`."""
     canary: int | None = None
     """Records to send first, before the rest."""
     deps: tuple[str, ...] = ("issues",)
@@ -196,6 +203,7 @@ def _check(task: BatchTask) -> None:
         raise InvalidTask(f"Task `{task.name}`: max_output_tokens must be at least 1.")
     if not 0 <= task.min_answered <= 1:
         raise InvalidTask(f"Task `{task.name}`: min_answered is a share between 0 and 1.")
+    _check_scores(task)
     _check_answer(task)
     _check_prompt(task)
     _check_version(task)
@@ -213,6 +221,16 @@ def _check_answer(task: BatchTask) -> None:
             f"Task `{task.name}`: its answer has a field `{sorted(taken)[0]}`, "
             "which is a column of every task's table; give the field another name."
         )
+
+
+def _check_scores(task: BatchTask) -> None:
+    for name, lowest in task.min_score.items():
+        of, _, score = name.rpartition(".")
+        if score not in SCORES or (of and of not in task.answer_columns) or not 0 <= lowest <= 1:
+            raise InvalidTask(
+                f"Task `{task.name}`: min_score has `{name}`: {lowest}; write {' or '.join(SCORES)}, alone or after a "
+                "field and a dot, and a share between 0 and 1."
+            )
 
 
 def _check_prompt(task: BatchTask) -> None:
