@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from batch_pipeline.errors import InvalidSettings
+from batch_pipeline.errors import InvalidSettings, UsageError
 
 PREFIX = "BATCH_PIPELINE_"
 
@@ -173,9 +173,18 @@ class Settings(BaseSettings):
         """The DuckDB file."""
         return Path(self.warehouse_url) if self.warehouse_url else self.data_dir / "warehouse.duckdb"
 
-    def model_for(self, provider: ProviderName, task_model: str | None = None) -> str:
-        """The model to use: the task's, else the setting's where it is for this provider, else the default."""
-        return task_model or (self.model if provider == self.provider else None) or DEFAULT_MODELS[provider]
+    def model_for(self, provider: ProviderName, task_model: str | None = None, *, embeds: bool = False) -> str:
+        """The model to use: the task's, else the setting's where it is for this provider, else the default.
+
+        Raises:
+            UsageError: Embeddings are asked of a provider that has none.
+        """
+        of_setting = self.embedding_model if embeds else self.model
+        defaults = DEFAULT_EMBEDDING_MODELS if embeds else DEFAULT_MODELS
+        model = task_model or (of_setting if provider == self.provider else None) or defaults.get(provider)
+        if model is None:
+            raise UsageError(f"`{provider}` has no embeddings. Ask another with --provider, or name the task's own.")
+        return model
 
 
 def load_settings() -> Settings:

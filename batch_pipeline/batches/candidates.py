@@ -6,37 +6,34 @@ They come from a selection of a task's records, or from the requests of an earli
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
-from itertools import islice
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import orjson
 
-from batch_pipeline.batches.content import in_form_of, text_of
-from batch_pipeline.batches.custom_id import custom_id
-from batch_pipeline.batches.envelope import Envelope, content_renderer, doubled_limit
+from batch_pipeline.batches.envelope import doubled_limit
 from batch_pipeline.batches.files import JobFolder
+from batch_pipeline.batches.request_files import Input, Request
 from batch_pipeline.batches.select import CHUNK
-from batch_pipeline.batches.tokens import TokenCounter, framing_tokens
-from batch_pipeline.tasks.content import Content
-from batch_pipeline.tasks.snapshot import TaskSnapshot
-from batch_pipeline.tasks.task import BatchTask, Record
+from batch_pipeline.batches.tokens import TokenCounter
+from batch_pipeline.tasks.content import UnusableRecord
+from batch_pipeline.tasks.snapshot import EMBEDDINGS
+from batch_pipeline.warehouse import plan_index
 
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
-
-    from batch_pipeline.batches.select import Prepared
+CHUNK_BYTES = 64 * 1024 * 1024
+"""What is asked is in memory this much at a time, where fewer records ask for more: images, documents."""
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A record, and the fingerprint of what is asked of it."""
+    """A record (or one part of it), and the fingerprint of what is asked of it."""
 
     record_id: str
     repo: str | None
     night: date | None
     content_hash: str
+    part: int
     fingerprint: str
     custom_id: str
     before: str | None = None
@@ -59,55 +56,20 @@ class Chunk:
     """Records, and by fingerprint the line that would be sent for them; identical requests are one already."""
 
     records: Sequence[Asked]
-    lines: dict[str, bytes]
-    custom_ids: dict[str, str]
+    lines: Mapping[str, bytes]
+    custom_ids: Mapping[str, str]
     input_tokens: Callable[[Sequence[str]], list[int]]
     """Counts the tokens of these fingerprints' requests; only those that will be sent are counted."""
+    unusable: Mapping[str, UnusableRecord] = field(default_factory=dict[str, UnusableRecord])
+    """By fingerprint, why a record can't be asked about; it has no line."""
+    pack: Callable[[Sequence[Input]], list[Request]] | None = None
+    """Puts many inputs into one request; each has its own where there is none."""
 
-
-def selected(
-    connection: DuckDBPyConnection, task: BatchTask, snapshot: TaskSnapshot, prepared: Prepared, counter: TokenCounter
-) -> Generator[Chunk]:
-    """The candidates of a selection, while it streams out of the warehouse."""
-    envelope = Envelope(snapshot)
-    render = content_renderer(task.prompt, task.truncate_at)
-    constant = counter.count(envelope.constant_text) + framing_tokens()
-
-    def count(texts: Sequence[str]) -> list[int]:
-        return [constant + tokens for tokens in counter.count_many(texts)]
-
-    for rows in prepared.stream(connection):
-        yield _chunk(rows, [render(row) for row in rows], envelope, count)
-
-
-def _chunk(
-    rows: Sequence[Record], contents: Sequence[Content], envelope: Envelope, count: Callable[[Sequence[str]], list[int]]
-) -> Chunk:
-    bodies = [orjson.dumps(in_form_of(envelope.endpoint, content)) for content in contents]
-    records = [
-        _asked(row, envelope.fingerprint(body), custom_id(str(row["record_id"])))
-        for row, body in zip(rows, bodies, strict=True)
-    ]
-    lines: dict[str, bytes] = {}
-    custom_ids: dict[str, str] = {}
-    texts: dict[str, str] = {}
-    for record, body, content in zip(records, bodies, contents, strict=True):
-        if record.fingerprint not in lines:
-            lines[record.fingerprint] = envelope.line(record.custom_id, body)
-            custom_ids[record.fingerprint] = record.custom_id
-            texts[record.fingerprint] = text_of(content)
-    return Chunk(records, lines, custom_ids, lambda wanted: count([texts[fingerprint] for fingerprint in wanted]))
-
-
-def _asked(row: Record, fingerprint: str, request_id: str) -> Asked:
-    return Asked(
-        str(row["record_id"]),
-        cast("str | None", row["repo"]),
-        cast("date | None", row["night"]),
-        str(row["content_hash"]),
-        fingerprint,
-        request_id,
-    )
+    def requests(self, inputs: Sequence[Input]) -> list[Request]:
+        """The requests that ask for these inputs."""
+        if self.pack is not None:
+            return self.pack(inputs)
+        return [Request(each.custom_id, self.lines[each.fingerprint], (each,)) for each in inputs]
 
 
 def again(
@@ -122,7 +84,7 @@ def again(
         counter: Counts what was not counted before, since it was waited for.
     """
     seen: set[str] = set()
-    for lines in _in_chunks(_lines(folder)):
+    for lines in _in_chunks(_inputs(folder) if endpoint == EMBEDDINGS else _lines(folder)):
         going: dict[str, OpenRequest] = {}
         bodies: dict[str, bytes] = {}
         for line in lines:
@@ -149,8 +111,27 @@ def _lines(folder: JobFolder) -> Iterator[bytes]:
                 yield from file
 
 
+def _inputs(folder: JobFolder) -> Iterator[bytes]:
+    """A line for each input of lines that hold many: what failed among others goes again alone."""
+    ids = plan_index.inputs_of_lines(folder.request_index) if folder.request_index.exists() else iter(())
+    for line in _lines(folder):
+        request = cast("dict[str, dict[str, object]]", orjson.loads(line))
+        inputs = cast("list[str]", request["body"]["input"])
+        names = next(ids, None) or [_custom_id_of(line)]  # what is waited for is in no file, and stands alone
+        for name, text in zip(names, inputs, strict=True):
+            yield orjson.dumps({**request, "custom_id": name, "body": {**request["body"], "input": [text]}}) + b"\n"
+
+
 def _in_chunks(lines: Iterator[bytes]) -> Iterator[list[bytes]]:
-    while chunk := list(islice(lines, CHUNK)):
+    chunk: list[bytes] = []
+    size = 0
+    for line in lines:
+        chunk.append(line)
+        size += len(line)
+        if len(chunk) == CHUNK or size > CHUNK_BYTES:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
         yield chunk
 
 

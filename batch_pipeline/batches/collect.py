@@ -15,7 +15,7 @@ from batch_pipeline.batches.download import Files, download
 from batch_pipeline.batches.outcomes import GIVEN_UP, GOES_AGAIN
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.points import reach
-from batch_pipeline.batches.rows import Rows, too_many_tokens
+from batch_pipeline.batches.rows import Rows, judge_of, too_many_tokens
 from batch_pipeline.errors import ProviderError
 from batch_pipeline.ledger import batches, events, fingerprints, jobs, sends
 from batch_pipeline.ledger.batches import Batch
@@ -143,7 +143,7 @@ def _store(pipeline: Pipeline, job: Job, batch: Batch, files: Files) -> tuple[St
         with pipeline.ledger.read() as db:
             if batches.get(db, batch.batch_id).collected_at is not None:
                 return None, {}
-        rows = Rows(pipeline, snapshot, files.garbled)
+        rows = Rows(pipeline, snapshot, files.garbled, judge_of(connection, snapshot, written))
         chunks = rows.of_errors(connection, written, batch) if files.failed else rows.of_files(files.paths)
         stored = results.store_batch(connection, written, chunks, absent)
         missing = stored.requests.get("missing", 0)
@@ -218,16 +218,17 @@ def _settle(pipeline: Pipeline, job: Job, batch: Batch, files: Files, stored: St
 
 def _hand_over(pipeline: Pipeline, job: Job) -> None:
     """Gives the records that no batch of this job answers what is known elsewhere; when nothing is awaited."""
-    if not job.shared:
-        outcomes: dict[str, int] = {}
-    else:
+    stored: Stored | None = None
+    if job.shared:
         with pipeline.ledger.read() as db:
             if jobs.get(db, job.job_id).cancel_asked_at is None and fingerprints.still_waiting(db, job.job_id):
                 return
         written = written_as(pipeline, job, f"{job.job_id}-shared", -1, time.time())
         with pipeline.warehouse.write() as connection:
-            outcomes = results.store_shared(connection, written).records
+            stored = results.store_shared(connection, written)
+    outcomes = stored.records if stored else {}
     with pipeline.ledger.begin() as db:
+        fingerprints.give_up(db, job.job_id, job.task, stored.ends if stored else {})  # what can't be sent at all
         if jobs.set_shared(db, job.job_id, outcomes) and outcomes:
             events.record(db, "handed over", job.job_id, **outcomes)
 
@@ -237,6 +238,7 @@ def written_as(pipeline: Pipeline, job: Job, batch_id: str, number: int, answere
     snapshot, folder = TaskSnapshot.model_validate_json(job.snapshot), pipeline.folder(job.job_id)
     return Written(
         job_id=job.job_id,
+        root_job_id=job.root_job_id,
         batch_id=batch_id,
         number=number,
         attempt=job.attempt,
@@ -246,7 +248,8 @@ def written_as(pipeline: Pipeline, job: Job, batch_id: str, number: int, answere
         prompt_version=snapshot.prompt_version,
         variant=snapshot.variant,
         answer_columns=snapshot.answer_columns,
-        is_text=snapshot.answer_schema is None,
+        answer_kind="embedding" if snapshot.embeds else "object" if snapshot.answer_schema else "text",
+        part_columns=snapshot.part_columns,
         requests=folder.request_index,
         records=folder.record_index,
         answered_at=answered_at,

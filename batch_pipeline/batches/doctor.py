@@ -15,7 +15,7 @@ from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.poll import not_closed_providers
 from batch_pipeline.batches.recover import LISTED_SECONDS, orphans
 from batch_pipeline.batches.status import JobStatus, statuses
-from batch_pipeline.errors import PipelineError
+from batch_pipeline.errors import PipelineError, UsageError
 from batch_pipeline.ledger import jobs, sends
 from batch_pipeline.tasks.registry import load_tasks
 
@@ -82,7 +82,10 @@ def _tasks(pipeline: Pipeline) -> Says:
     provider = pipeline.settings.provider
     for task in tasks.by_name.values():
         name = task.provider or provider
-        pipeline.prices.tariff(name, pipeline.settings.model_for(name, task.model))
+        try:
+            pipeline.prices.tariff(name, pipeline.settings.model_for(name, task.model, embeds=task.embeds))
+        except UsageError as error:
+            yield "note", f"{task.name}: {error}"
 
 
 def _providers(pipeline: Pipeline) -> Says:

@@ -6,15 +6,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from batch_pipeline.batches import candidates
+from batch_pipeline.batches import asking
 from batch_pipeline.batches.candidates import Chunk
-from batch_pipeline.batches.money import Estimator
 from batch_pipeline.batches.pipeline import Pipeline
-from batch_pipeline.batches.plan import Order, job_of, limits_of, snapshot_of
+from batch_pipeline.batches.plan import Order, estimator_for, job_of, limits_of, snapshot_of
 from batch_pipeline.batches.planner import Planner
-from batch_pipeline.batches.prices import Price
 from batch_pipeline.batches.request_files import Limits, Request
-from batch_pipeline.batches.select import prepare
+from batch_pipeline.batches.select import connection_for, prepare
 from batch_pipeline.batches.tokens import TokenCounter
 from batch_pipeline.ledger import fingerprints
 from batch_pipeline.ledger.fingerprints import Holder
@@ -54,16 +52,14 @@ def dry_run(pipeline: Pipeline, order: Order) -> DryRun:
     limits = limits_of(pipeline, snapshot)
     files = _Files(limits)
 
-    def estimator(price: Price) -> Estimator:
-        return Estimator(price, snapshot.max_output_tokens, exact=counter.exact)
-
-    paid, batch, realtime = (estimator(price) for price in (tariff.paid, tariff.batch, tariff.realtime))
+    prices = (tariff.paid, tariff.batch, tariff.realtime)
+    paid, batch, realtime = (estimator_for(snapshot, price, counter) for price in prices)
     job = job_of(order, snapshot)
-    with pipeline.warehouse.read() as connection:
+    with connection_for(pipeline.warehouse, order.selection) as connection, connection.cursor() as lookups:
         prepared = prepare(connection, order.task, order.wanted)
         selected = prepared.count_selected(connection)
-        planner = _DryPlanner(pipeline, job, connection, limits, force=order.force)
-        for chunk in candidates.selected(connection.cursor(), order.task, snapshot, prepared, counter):
+        planner = _DryPlanner(pipeline, job, lookups, limits, force=order.force)
+        for chunk in asking.selected(connection, order.task, snapshot, prepared, counter):
             requests, _, _ = planner.decide(chunk)
             files.add(requests)
             for each in (paid, batch, realtime):
@@ -110,13 +106,13 @@ class _Files:
 
     limits: Limits
     count: int = 0
-    _requests: int = field(default=0, init=False)
+    _inputs: int = field(default=0, init=False)
     _bytes: int = field(default=0, init=False)
 
     def add(self, requests: Iterable[Request]) -> None:
         for request in requests:
-            size = len(request.line)
-            full = self._requests == self.limits.max_requests or self._bytes + size > self.limits.max_bytes
-            if full or not self.count:
-                self.count, self._requests, self._bytes = self.count + 1, 0, 0
-            self._requests, self._bytes = self._requests + 1, self._bytes + size
+            size, inputs = len(request.line), len(request.inputs)
+            many = self._inputs + inputs > self.limits.max_requests
+            if many or self._bytes + size > self.limits.max_bytes or not self.count:
+                self.count, self._inputs, self._bytes = self.count + 1, 0, 0
+            self._inputs, self._bytes = self._inputs + inputs, self._bytes + size

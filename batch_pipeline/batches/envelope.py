@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import string
 from collections.abc import Callable, Mapping
 from typing import cast
 
 import orjson
 
-from batch_pipeline.tasks.content import Content
-from batch_pipeline.tasks.snapshot import TaskSnapshot
-from batch_pipeline.tasks.task import Record
+from batch_pipeline.tasks.snapshot import EMBEDDINGS, TaskSnapshot
 
 _PLACE = "\x00the record's content\x00"
 _QUOTED_PLACE = orjson.dumps(_PLACE)
@@ -30,7 +27,7 @@ class Envelope:
     def __init__(self, snapshot: TaskSnapshot) -> None:
         self.endpoint = snapshot.endpoint
         body = request_body(snapshot, _PLACE)
-        limit = LIMIT_KEYS[snapshot.endpoint]
+        limit = LIMIT_KEYS.get(snapshot.endpoint)
         self._head, self._tail = _around_content(orjson.dumps(body))
         unlimited = {key: value for key, value in body.items() if key != limit}
         head, self._fingerprint_tail = _around_content(orjson.dumps(unlimited, option=orjson.OPT_SORT_KEYS))
@@ -59,57 +56,25 @@ class Envelope:
 
 
 LIMIT_KEYS = {"/v1/chat/completions": "max_completion_tokens", "/v1/responses": "max_output_tokens"}
-"""Where each endpoint has its output limit."""
+"""Where each endpoint has its output limit; embeddings have none."""
 
 
 def request_body(snapshot: TaskSnapshot, content: object) -> dict[str, object]:
     """The body of a request, as the endpoint wants it."""
-    limit = {LIMIT_KEYS[snapshot.endpoint]: snapshot.max_output_tokens}
-    build = _response if snapshot.endpoint == "/v1/responses" else _chat_completion
+    key = LIMIT_KEYS.get(snapshot.endpoint)
+    limit = {key: snapshot.max_output_tokens} if key else {}
+    build = _BUILDERS.get(snapshot.endpoint, _chat_completion)
     return {"model": snapshot.model, **build(snapshot, content), **limit, **snapshot.parameters}
 
 
 def doubled_limit(line: bytes, endpoint: str) -> bytes:
     """A request's line with twice its output limit: the answer had been cut off there."""
+    if endpoint not in LIMIT_KEYS:
+        return line
     request = cast("dict[str, dict[str, object]]", orjson.loads(line))
     limit = request["body"][LIMIT_KEYS[endpoint]]
     request["body"][LIMIT_KEYS[endpoint]] = 2 * limit if isinstance(limit, int) else limit
     return orjson.dumps(request) + b"\n"
-
-
-def content_renderer(
-    prompt: str | Callable[[Record], Content], truncate_at: Mapping[str, int]
-) -> Callable[[Record], Content]:
-    """A function that gives what is asked of a record; a missing value reads as an empty text."""
-    if isinstance(prompt, str):
-        return _template(prompt, truncate_at)
-
-    def call(record: Record) -> Content:
-        return prompt({name: _cut(value, truncate_at.get(name)) for name, value in record.items()})
-
-    return call
-
-
-def _template(prompt: str, truncate_at: Mapping[str, int]) -> Callable[[Record], str]:
-    pieces = [
-        (literal, name, truncate_at.get(name) if name else None, f"{{{name}:{form}}}" if form else None)
-        for literal, name, form, _ in string.Formatter().parse(prompt)
-    ]
-
-    def render(record: Record) -> str:
-        texts: list[str] = []
-        for literal, name, length, form in pieces:
-            texts.append(literal)
-            if name:
-                value = _cut(record[name], length)
-                texts.append("" if value is None else form.format(**{name: value}) if form else str(value))
-        return "".join(texts)
-
-    return render
-
-
-def _cut(value: object, length: int | None) -> object:
-    return value[:length] if length is not None and isinstance(value, str) else value
 
 
 def _chat_completion(snapshot: TaskSnapshot, content: object) -> dict[str, object]:
@@ -127,6 +92,18 @@ def _response(snapshot: TaskSnapshot, content: object) -> dict[str, object]:
     if snapshot.answer_schema is not None:
         body["text"] = {"format": {"type": "json_schema", **_named_schema(snapshot)}}
     return body
+
+
+def _embedding(snapshot: TaskSnapshot, content: object) -> dict[str, object]:
+    """Base64 is a third of the numbers' decimals on the wire and on the disk; a server may answer either."""
+    size = {"dimensions": snapshot.dimensions} if snapshot.dimensions else {}
+    return {"input": content, "encoding_format": "base64", **size}
+
+
+_BUILDERS: dict[str, Callable[[TaskSnapshot, object], dict[str, object]]] = {
+    "/v1/responses": _response,
+    EMBEDDINGS: _embedding,
+}
 
 
 def _named_schema(snapshot: TaskSnapshot) -> dict[str, object]:

@@ -50,16 +50,15 @@ class Result:
     error_message: str | None = None
     response_text: str | None = None
     usage: Usage = _NO_USAGE
+    vector: bytes | None = None
+    """Of an embedding: its numbers, 32 bits each, in this machine's order of bytes."""
 
 
 def judge(line: OutputLine, endpoint: str, validate: Validate) -> Result:
     """The outcome of a row of a batch's files."""
-    if line.status_code is None:
-        return Result(_not_executed(line.error_code), None, line.error_code, line.error_message)
-    if not 200 <= line.status_code < 300:
-        passing = line.status_code in PASSING_STATUSES or line.status_code >= 500
-        outcome: Outcome = "retryable" if passing else "failed"
-        return Result(outcome, line.status_code, line.error_code, line.error_message)
+    bad = judge_status(line)
+    if bad is not None:
+        return bad
     reply = read_reply(endpoint, line.body)
     if reply.stop == "refusal":
         return Result("refused", line.status_code, "refusal", reply.text, reply.text, reply.usage)
@@ -70,6 +69,17 @@ def judge(line: OutputLine, endpoint: str, validate: Validate) -> Result:
     if wrong is not None:
         return Result("invalid", line.status_code, "invalid_answer", wrong, reply.text, reply.usage)
     return Result("answered", line.status_code, None, None, reply.text, reply.usage)
+
+
+def judge_status(line: OutputLine) -> Result | None:
+    """The outcome of a row that is no success; None for one that is, whose body is to be judged."""
+    if line.status_code is None:
+        return Result(_not_executed(line.error_code), None, line.error_code, line.error_message)
+    if 200 <= line.status_code < 300:
+        return None
+    passing = line.status_code in PASSING_STATUSES or line.status_code >= 500
+    outcome: Outcome = "retryable" if passing else "failed"
+    return Result(outcome, line.status_code, line.error_code, line.error_message)
 
 
 def validator(schema: dict[str, object] | None) -> Validate:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
-from batch_pipeline.batches import candidates
+from batch_pipeline.batches import asking
 from batch_pipeline.batches.admission import file_tokens
 from batch_pipeline.batches.candidates import Chunk
 from batch_pipeline.batches.files import JobFolder, write_once
@@ -26,9 +26,10 @@ from batch_pipeline.batches.money import Estimate, Estimator
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.planner import Planner
 from batch_pipeline.batches.points import reach
+from batch_pipeline.batches.prices import Price
 from batch_pipeline.batches.recover import foreign_markers, recover
 from batch_pipeline.batches.request_files import FilePlan, Limits, RequestFiles
-from batch_pipeline.batches.select import Selection, prepare
+from batch_pipeline.batches.select import Selection, connection_for, prepare
 from batch_pipeline.batches.tokens import TokenCounter
 from batch_pipeline.errors import MissingKey, PlanSuperseded
 from batch_pipeline.ledger import batches, events, jobs
@@ -83,12 +84,12 @@ def plan(pipeline: Pipeline, order: Order) -> Job:
     with planning(pipeline, job_of(order, snapshot)) as job:
         if job.planned_at is not None:
             return job
-        with pipeline.warehouse.read() as connection:
+        with connection_for(pipeline.warehouse, order.selection) as connection, connection.cursor() as lookups:
             prepared = prepare(connection, order.task, order.wanted)
             selected = prepared.count_selected(connection)
             counter = TokenCounter(pipeline.prices.price(snapshot.provider, snapshot.model).model)
-            chunks = candidates.selected(connection.cursor(), order.task, snapshot, prepared, counter)
-            return write_plan(pipeline, job, chunks, connection, force=order.force, selected=selected)
+            chunks = asking.selected(connection, order.task, snapshot, prepared, counter)
+            return write_plan(pipeline, job, chunks, lookups, force=order.force, selected=selected)
 
 
 def snapshot_of(pipeline: Pipeline, order: Order) -> TaskSnapshot:
@@ -99,7 +100,7 @@ def snapshot_of(pipeline: Pipeline, order: Order) -> TaskSnapshot:
         UnpricedModel: No price is known for the model: it is refused before anything is written.
     """
     provider = order.provider or order.task.provider or pipeline.settings.provider
-    model = pipeline.settings.model_for(provider, order.model or order.task.model)
+    model = pipeline.settings.model_for(provider, order.model or order.task.model, embeds=order.task.embeds)
     pipeline.prices.tariff(provider, model)
     return order.task.snapshot(provider, model, order.selection.variant)
 
@@ -161,10 +162,7 @@ def write_plan(
     limits = limits_of(pipeline, snapshot)
     folder = pipeline.folder(job.job_id)
 
-    def estimator() -> Estimator:
-        return Estimator(price, snapshot.max_output_tokens, exact=counter.exact)
-
-    with RequestFiles(folder, limits, estimator) as files:
+    with RequestFiles(folder, limits, lambda: estimator_for(snapshot, price, counter)) as files:
         planner = Planner(pipeline, job, connection, limits, force=force)
         for chunk in chunks:
             files.add(*planner.decide(chunk))
@@ -173,7 +171,7 @@ def write_plan(
             return planner.tally.on(job, selected)
         written = files.commit()
         reach("plan.file_renamed")
-        records = plan_index.records_by_batch(connection, folder.request_index, folder.record_index)
+        records = plan_index.records_by_batch(folder.request_index, folder.record_index)
         planned, rows = _planned(planner.tally.on(job, selected), written, records)
         write_once(folder.plan, json.dumps({"job": asdict(planned), "batches": [asdict(r) for r in rows]}).encode())
         _commit(pipeline, planned, rows)
@@ -190,6 +188,12 @@ def limits_of(pipeline: Pipeline, snapshot: TaskSnapshot) -> Limits:
     with pipeline.ledger.read() as db:
         tokens = file_tokens(db, pipeline.settings, account, snapshot.model)
     return Limits(pipeline.settings.max_requests, pipeline.settings.max_file_bytes, tokens)
+
+
+def estimator_for(snapshot: TaskSnapshot, price: Price, counter: TokenCounter) -> Estimator:
+    """What a file is estimated with; an embedding has neither an answer's length nor a frame around its text."""
+    headroom = 0 if snapshot.embeds else None
+    return Estimator(price, snapshot.max_output_tokens, exact=counter.exact, headroom=headroom)
 
 
 def abandon_dead_plans(pipeline: Pipeline) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from batch_pipeline.batches.candidates import Chunk
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.points import reach
-from batch_pipeline.batches.request_files import Limits, RecordRow, Request, Share
+from batch_pipeline.batches.request_files import Input, Limits, RecordRow, Request, Share
 from batch_pipeline.ledger import fingerprints, jobs
 from batch_pipeline.ledger.jobs import Job
 from batch_pipeline.warehouse import lookups
@@ -73,14 +73,15 @@ class Planner:
         waiting = held.keys() - mine.keys()
         free = [fp for fp in chunk.lines if fp not in held]
         too_large = {fp for fp in free if len(chunk.lines[fp]) > self._limits.max_bytes}
-        given_up, answered = self._bought_before(free)
+        given_up, answered = self._bought_before([*free, *chunk.unusable])
         send = [fp for fp in free if fp not in given_up and fp not in answered and fp not in too_large]
+        unsendable = (too_large | chunk.unusable.keys()) - given_up
         self._settle(waiting, [*given_up, *answered, *too_large])
         shares: dict[str, Share] = {
             **dict.fromkeys(send, "sent"),
             **dict.fromkeys(mine, "sent"),
             **dict.fromkeys(waiting, "waiting"),
-            **dict.fromkeys(too_large, "unsendable"),
+            **dict.fromkeys(unsendable, "unsendable"),
             **dict.fromkeys(answered, "reused"),
         }
         records = self._records(chunk, shares, mine)
@@ -113,14 +114,21 @@ class Planner:
             if (share := shares.get(fp)) is None:
                 continue
             request = (mine.get(fp) or chunk.custom_ids[fp]) if share == "sent" else record.custom_id
-            note = _too_large(len(chunk.lines[fp]), self._limits) if share == "unsendable" else None
-            at = (record.record_id, record.repo, record.night, record.content_hash)
-            rows.append(RecordRow(*at, fp, request, share, note))
+            code, note = self._why_not(chunk, fp) if share == "unsendable" else (None, None)
+            at = (record.record_id, record.repo, record.night, record.content_hash, record.part)
+            rows.append(RecordRow(*at, fp, request, share, code, note))
         return rows
 
+    def _why_not(self, chunk: Chunk, fingerprint: str) -> tuple[str, str]:
+        if (unusable := chunk.unusable.get(fingerprint)) is not None:
+            return unusable.code, unusable.message
+        size, most = len(chunk.lines[fingerprint]), self._limits.max_bytes
+        why = f"the request has {size:,} bytes, and a file may have {most:,}: shorten it with truncate_at"
+        return "request_too_large", why
+
     def _requests(self, chunk: Chunk, send: list[str]) -> list[Request]:
-        tokens = chunk.input_tokens(send)
-        return [Request(chunk.custom_ids[fp], fp, chunk.lines[fp], n) for fp, n in zip(send, tokens, strict=True)]
+        tokens = zip(send, chunk.input_tokens(send), strict=True)
+        return chunk.requests([Input(chunk.custom_ids[fp], fp, count) for fp, count in tokens])
 
     def _count(self, chunk: Chunk, records: list[RecordRow]) -> None:
         self.tally.records += len(records)
@@ -128,7 +136,3 @@ class Planner:
         self.tally.by_share.update(record.share for record in records)
         planned = {record.record_id for record in records}
         self.tally.taken.update(r.before for r in chunk.records if r.before is not None and r.record_id in planned)
-
-
-def _too_large(size: int, limits: Limits) -> str:
-    return f"the request has {size:,} bytes, and a file may have {limits.max_bytes:,}: shorten it with truncate_at"

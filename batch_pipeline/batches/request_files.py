@@ -24,17 +24,33 @@ if TYPE_CHECKING:
 
 Share = Literal["sent", "reused", "waiting", "unsendable"]
 """How a record gets its answer: by a request of this job; by an answer bought before; by another job's request that
-is in flight; or not, since its request is too large for any file."""
+is in flight; or not, since its request is too large for any file, or can't be made."""
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """What is bought once: all of a request, or one of the many inputs of a request for embeddings.
+
+    Its custom_id is the request's, where the request has no other; the first one's is that of all.
+    """
+
+    custom_id: str
+    fingerprint: str
+    input_tokens: int
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request of a plan: its line as it will be sent, and the tokens it was counted to have."""
+    """One request of a plan: its line as it will be sent, and the inputs that it asks for, in their order."""
 
     custom_id: str
-    fingerprint: str
     line: bytes
-    input_tokens: int
+    inputs: tuple[Input, ...]
+
+    @property
+    def input_tokens(self) -> int:
+        """The tokens that it was counted to have."""
+        return sum(each.input_tokens for each in self.inputs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +61,13 @@ class RecordRow:
     repo: str | None
     night: date | None
     content_hash: str
+    part: int
     fingerprint: str
     custom_id: str
     share: Share
+    code: str | None = None
     note: str | None = None
+    """Why it is not sent, as a word and as a sentence."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +85,7 @@ class Limits:
     """What one file may hold."""
 
     max_requests: int
+    """Inputs, of which a request for embeddings has many."""
     max_bytes: int
     max_tokens: int | None = None
     """Input tokens, where the provider is known to queue no more of them."""
@@ -103,8 +123,8 @@ class RequestFiles:
 
     def add(self, requests: Sequence[Request], records: Sequence[RecordRow], waiting: Sequence[bytes]) -> None:
         """Takes more requests to send, more records, and the lines of requests that are waited for."""
-        placed = [self._place(request) for request in requests]
-        columns = [list(column) for column in zip(*placed, strict=True)] or [[], [], [], [], []]
+        placed = [row for request in requests for row in self._place(request)]
+        columns = [list(column) for column in zip(*placed, strict=True)] or [[] for _ in request_schema().names]
         self._requests.write(_batch(columns, request_schema()))
         rows = [[getattr(record, name) for record in records] for name in RecordRow.__slots__]
         self._records.write(_batch(rows, record_schema()))
@@ -126,7 +146,7 @@ class RequestFiles:
                 raise PlanSuperseded(f"{final} is there already: another process plans this job.")
         return self._done
 
-    def _place(self, request: Request) -> tuple[str, int, int, str, int]:
+    def _place(self, request: Request) -> list[tuple[str, int, int, int, str, int]]:
         file = self._file
         if file is None or not file.has_room(request, self._limits):
             self._finish_file()
@@ -134,7 +154,10 @@ class RequestFiles:
             handle = self._stack.enter_context(self._half(self._folder.requests(number)).open("wb", 1024 * 1024))
             file = self._file = _RequestFile(number, handle, self._estimator())
         line = file.add(request)
-        return request.custom_id, file.number, line, request.fingerprint, request.input_tokens
+        return [
+            (each.custom_id, file.number, line, position, each.fingerprint, each.input_tokens)
+            for position, each in enumerate(request.inputs)
+        ]
 
     def _finish_file(self) -> None:
         if self._file is not None:
@@ -162,18 +185,21 @@ class _RequestFile:
         self._digest = hashlib.sha256()
         self._bytes = 0
         self._tokens: list[int] = []
+        self._inputs = 0
         self._input_tokens = 0
 
     def has_room(self, request: Request, limits: Limits) -> bool:
         fits = limits.max_tokens is None or self._input_tokens + request.input_tokens <= limits.max_tokens
-        return fits and len(self._tokens) < limits.max_requests and self._bytes + len(request.line) <= limits.max_bytes
+        few = not self._inputs or self._inputs + len(request.inputs) <= limits.max_requests
+        return fits and few and self._bytes + len(request.line) <= limits.max_bytes
 
     def add(self, request: Request) -> int:
         self._handle.write(request.line)
         self._digest.update(request.line)
         self._bytes += len(request.line)
         self._tokens.append(request.input_tokens)
-        self._input_tokens += request.input_tokens
+        self._inputs += len(request.inputs)
+        self._input_tokens += self._tokens[-1]
         return len(self._tokens)
 
     def finish(self) -> FilePlan:
@@ -183,7 +209,7 @@ class _RequestFile:
 
 
 def request_schema() -> pa.Schema:
-    """Columns of `requests.parquet`; `line` is the request's line in its file, from 1."""
+    """Columns of `requests.parquet`, one row an input: its `line` in the file, from 1, its `position` there, from 0."""
     import pyarrow as pa
 
     return pa.schema(
@@ -191,6 +217,7 @@ def request_schema() -> pa.Schema:
             ("custom_id", pa.string()),
             ("batch", pa.int32()),
             ("line", pa.int32()),
+            ("position", pa.int32()),
             ("fingerprint", pa.string()),
             ("input_tokens", pa.int64()),
         ]
@@ -201,7 +228,7 @@ def record_schema() -> pa.Schema:
     """Columns of `records.parquet`; those of `RecordRow`."""
     import pyarrow as pa
 
-    columns = {name: pa.string() for name in RecordRow.__slots__} | {"night": pa.date32()}
+    columns = {name: pa.string() for name in RecordRow.__slots__} | {"night": pa.date32(), "part": pa.int32()}
     return pa.schema(list(columns.items()))
 
 

@@ -23,7 +23,7 @@ from batch_pipeline.ledger import batches, events, fingerprints, jobs
 from batch_pipeline.ledger.jobs import Job
 from batch_pipeline.tasks.snapshot import TaskSnapshot
 from batch_pipeline.warehouse import lookups
-from batch_pipeline.warehouse.lookups import Open
+from batch_pipeline.warehouse.lookups import Open, OpenRecord
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -137,10 +137,15 @@ def _by_custom_id(going: Mapping[str, Open]) -> dict[str, OpenRequest]:
             fingerprint,
             request.input_tokens,
             request.outcome == "truncated",
-            [Asked(*record, fingerprint, custom_id(record[0]), request.outcome) for record in request.records],
+            [_asked(record, fingerprint, request.outcome) for record in request.records],
         )
         for fingerprint, request in going.items()
     }
+
+
+def _asked(record: OpenRecord, fingerprint: str, outcome: str) -> Asked:
+    record_id, *_, part = record
+    return Asked(*record, fingerprint, custom_id(record_id, part), outcome)
 
 
 def _close(pipeline: Pipeline, root_job_id: str) -> None:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from batch_pipeline.batches.download import Garbled
+from batch_pipeline.batches.embeddings import EmbeddingJudge
 from batch_pipeline.batches.money import Settlement
-from batch_pipeline.batches.outcomes import Result, Validate, judge, validator
+from batch_pipeline.batches.outcomes import Result, judge, validator
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.poll import TOKEN_LIMIT
 from batch_pipeline.ledger.batches import Batch
 from batch_pipeline.tasks.snapshot import TaskSnapshot
-from batch_pipeline.warehouse import results
+from batch_pipeline.warehouse import answers, results
+from batch_pipeline.warehouse.plan_index import inputs_of_batch
 from batch_pipeline.warehouse.results import Written
-from batch_pipeline.wire.lines import parse_output_line
+from batch_pipeline.wire.lines import OutputLine, parse_output_line
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -23,14 +26,27 @@ if TYPE_CHECKING:
 
 CHUNK = 10_000
 """Rows that are in memory at a time."""
+FLOAT_BYTES = 4
+
+
+Judge = Callable[[OutputLine], Iterable[tuple[str, Result]]]
+"""What became of each input of a line: custom_id and result."""
+
+
+def judge_of(connection: DuckDBPyConnection, snapshot: TaskSnapshot, written: Written) -> Judge:
+    """How the lines of this batch are judged."""
+    if snapshot.embeds:
+        dimensions = snapshot.dimensions or answers.dimensions(connection, snapshot.name, snapshot.model)
+        return EmbeddingJudge(inputs_of_batch(connection, written.requests, written.number), dimensions)
+    endpoint, validate = snapshot.endpoint, validator(snapshot.answer_schema)
+    return lambda line: ((line.custom_id, judge(line, endpoint, validate)),)
 
 
 class Rows:
     """Judges the rows of a batch's files, in chunks."""
 
-    def __init__(self, pipeline: Pipeline, snapshot: TaskSnapshot, garbled: Garbled) -> None:
-        self._endpoint = snapshot.endpoint
-        self._validate: Validate = validator(snapshot.answer_schema)
+    def __init__(self, pipeline: Pipeline, snapshot: TaskSnapshot, garbled: Garbled, judge: Judge) -> None:
+        self._judge = judge
         self._settlement = Settlement(pipeline.prices.tariff(snapshot.provider, snapshot.model))
         self._garbled = garbled
         self._place = 0
@@ -44,7 +60,7 @@ class Rows:
                 if line is None:
                     self._garbled.count += bool(raw.strip())
                 else:
-                    rows.append((line.custom_id, judge(line, self._endpoint, self._validate)))
+                    rows.extend(self._judge(line))
             yield self._table(rows)
 
     def of_errors(self, connection: DuckDBPyConnection, written: Written, batch: Batch) -> Generator[pa.Table]:
@@ -55,7 +71,7 @@ class Rows:
         lines = list(named) or list(range(1, batch.requests + 1))
         rows = [
             (custom_id, _failed(named.get(line) or (batch.errors[0] if batch.errors else {})))
-            for line, custom_id in results.custom_ids_of_lines(connection, written, lines).items()
+            for line, custom_id in results.inputs_at_lines(connection, written, lines)
         ]
         yield self._table(rows)
 
@@ -86,6 +102,7 @@ class Rows:
                 ),
                 "response_text": [result.response_text for _, result in rows],
             }
+            | _vectors([result.vector for _, result in rows])
         )
 
 
@@ -98,10 +115,25 @@ def _failed(error: dict[str, object]) -> Result:
     return Result("failed", None, str(error.get("code") or "batch_failed"), str(error.get("message") or "batch failed"))
 
 
+def _vectors(vectors: Sequence[bytes | None]) -> dict[str, Any]:
+    """The column of embeddings, where there are any: their bytes as they are, never one number at a time."""
+    if not any(vectors):
+        return {}
+    import pyarrow as pa
+
+    numbers = b"".join(vector for vector in vectors if vector)
+    ends = accumulate((len(vector or b"") // FLOAT_BYTES for vector in vectors), initial=0)
+    offsets = [end if vector else None for end, vector in zip(ends, [*vectors, b"the end"], strict=True)]
+    values: Any = pa.Array.from_buffers(pa.float32(), len(numbers) // FLOAT_BYTES, [None, pa.py_buffer(numbers)])
+    lists: Any = pa.ListArray
+    return {"vector": lists.from_arrays(pa.array(offsets, pa.int32()), values)}
+
+
 def _table(columns: dict[str, Any]) -> pa.Table:
     import pyarrow as pa
 
     kinds: dict[str, pa.DataType] = {"place": pa.int64(), "http_status": pa.int32(), "cost_usd": pa.float64()}
+    kinds["vector"] = pa.list_(pa.float32())
     kinds |= {name: pa.int64() for name in columns if name.endswith("_tokens")}
     schema = pa.schema([(name, kinds.get(name, pa.string())) for name in columns])
     return pa.table(columns, schema=schema)

@@ -53,7 +53,8 @@ def show_task(
 
     settings, found = read_settings(), load_tasks().get(task)
     summary = _summary(found, settings)
-    tariff = PriceBook(settings.prices_file, settings.price_as).tariff(summary.provider, summary.model)
+    model = settings.model_for(summary.provider, found.model, embeds=found.embeds)
+    tariff = PriceBook(settings.prices_file, settings.price_as).tariff(summary.provider, model)
     prices = {"paid": tariff.paid, "batch": tariff.batch, "realtime": tariff.realtime}
     if as_json:
         per_million = {
@@ -127,12 +128,21 @@ def _summary(task: BatchTask, settings: Settings) -> _Summary:
     return _Summary(
         task=task.name,
         provider=provider,
-        model=settings.model_for(provider, task.model),
+        model=_model(task, provider, settings),
         endpoint=task.endpoint,
         partitions=task.partitions or "none",
         prompt_version=task.prompt_version(),
         answer=tuple(task.answer_columns),
     )
+
+
+def _model(task: BatchTask, provider: ProviderName, settings: Settings) -> str:
+    from batch_pipeline.errors import UsageError
+
+    try:
+        return settings.model_for(provider, task.model, embeds=task.embeds)
+    except UsageError:
+        return "none"
 
 
 def _price(price: Price) -> str:

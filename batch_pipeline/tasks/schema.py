@@ -50,6 +50,12 @@ def columns(schema: Schema) -> dict[str, str]:
     return {name: _column_type(part, definitions, ()) for name, part in properties.items()}
 
 
+def list_of_parts(fields: Mapping[str, str]) -> str:
+    """The DuckDB type of a list of answers, each with the number of its part."""
+    members = ", ".join(f'"{name}" {kind}' for name, kind in {"part": "INTEGER", **fields}.items())
+    return f"STRUCT({members})[]"
+
+
 def _refuse_validators(model: type[BaseModel]) -> None:
     own = dict.fromkeys(_validators_in(model.__pydantic_core_schema__))
     if own:

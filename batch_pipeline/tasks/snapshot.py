@@ -6,6 +6,9 @@ from pydantic import BaseModel, ConfigDict
 
 from batch_pipeline.settings import ProviderName
 
+EMBEDDINGS = "/v1/embeddings"
+"""The path of the endpoint that takes many inputs in one request."""
+
 
 class TaskSnapshot(BaseModel):
     """All of a task that sending and collecting need; kept with the job as JSON."""
@@ -27,6 +30,15 @@ class TaskSnapshot(BaseModel):
     """The strict JSON schema that the answer must satisfy; None for text."""
     answer_columns: dict[str, str]
     """The answer's columns: name to DuckDB type."""
+    part_columns: dict[str, str] | None = None
+    """Of an answer in parts, the columns of one part; None where it is one."""
+    citations: bool = False
+    dimensions: int | None = None
     parameters: dict[str, object]
     max_output_tokens: int
     prompt_version: str
+
+    @property
+    def embeds(self) -> bool:
+        """Whether its answers are embeddings."""
+        return self.endpoint == EMBEDDINGS

@@ -13,21 +13,27 @@ from functools import cached_property
 from typing import Literal, get_args
 
 from pydantic import BaseModel
+from typing_extensions import TypeIs
 
 from batch_pipeline.errors import InvalidTask
 from batch_pipeline.settings import ProviderName
 from batch_pipeline.tasks.content import Content
-from batch_pipeline.tasks.schema import Schema, columns, strict_schema
-from batch_pipeline.tasks.snapshot import TaskSnapshot
+from batch_pipeline.tasks.schema import Schema, columns, list_of_parts, strict_schema
+from batch_pipeline.tasks.snapshot import EMBEDDINGS, TaskSnapshot
 
 Record = Mapping[str, object]
 """One row of a task's `records`: column to value."""
 
 Prompt = str | Callable[[Record], Content]
-TaskEndpoint = Literal["chat", "responses"]
+Answer = type[BaseModel] | type[str] | type[list[float]]
+TaskEndpoint = Literal["chat", "responses", "embeddings"]
 Partitions = Literal["repo_night", "night"]
 
-ENDPOINTS: dict[str, str] = {"chat": "/v1/chat/completions", "responses": "/v1/responses"}
+ENDPOINTS: dict[str, str] = {
+    "chat": "/v1/chat/completions",
+    "responses": "/v1/responses",
+    "embeddings": EMBEDDINGS,
+}
 
 OWN_COLUMNS = (
     *("record_id", "repo", "night", "provider", "model", "prompt_version", "variant", "content_hash"),
@@ -56,6 +62,20 @@ _OURS_IN_BODY = frozenset(
 """Fields of a request's body that are made of the task, counted and priced; `parameters` may not change them."""
 
 
+class Quote(BaseModel):
+    """Words of a document, as they stand on a page of it (the first is 1)."""
+
+    page: int
+    quote: str
+
+
+class Cited(BaseModel):
+    """An answer of text, with the words of the document that it rests on, copied letter by letter."""
+
+    answer: str
+    citations: list[Quote]
+
+
 @dataclass(frozen=True, kw_only=True)
 class BatchTask:
     """What is asked of each record.
@@ -80,8 +100,8 @@ class BatchTask:
     partitions say so. The partition, filters and "not answered yet" are put around it."""
     prompt: Prompt
     """A template with the record's columns in braces, or a function of the record."""
-    answer: type[BaseModel] | type[str]
-    """A pydantic model that a strict JSON schema can express, or `str` for text."""
+    answer: Answer
+    """A pydantic model that a strict JSON schema can express, `str` for text, or `list[float]` for an embedding."""
     system: str = ""
     """The instructions, the same for every record."""
     endpoint: TaskEndpoint = "chat"
@@ -101,6 +121,13 @@ class BatchTask:
     """Named instructions, each in place of `system`; chosen with `--variant`."""
     truncate_at: Mapping[str, int] = field(default_factory=dict[str, int])
     """Characters of a column that are sent."""
+    each: str | None = None
+    """A column that holds a list: each element is asked about in a request of its own, and the answers stand in one
+    row, as the column `answers`. The prompt function finds the element in the column, and its number in `part`."""
+    citations: bool = False
+    """Whether an answer of text comes with quotes: `answer`, and `citations` of `page` (from 1) and `quote`."""
+    dimensions: int | None = None
+    """How many numbers an embedding has; the model's own count where it is None."""
     uses: tuple[str, ...] | None = None
     """The columns that a prompt function reads; all of `records` where it is None."""
     min_answered: float = 0.9
@@ -123,14 +150,32 @@ class BatchTask:
             return tuple(dict.fromkeys(name for _, name, _, _ in string.Formatter().parse(self.prompt) if name))
         return self.uses
 
+    @property
+    def embeds(self) -> bool:
+        """Whether its answers are embeddings."""
+        return self.answer == list[float]
+
     @cached_property
     def schema(self) -> Schema | None:
-        """The answer's strict JSON schema; None where it is text."""
-        return strict_schema(self.answer) if issubclass(self.answer, BaseModel) else None
+        """The answer's strict JSON schema; None where it is text without quotes, or an embedding."""
+        if self.citations:
+            return strict_schema(Cited)
+        return strict_schema(self.answer) if _is_model(self.answer) else None
 
     @property
     def answer_columns(self) -> dict[str, str]:
         """The answer's columns in the task's table: name to DuckDB type."""
+        if self.embeds:
+            return {"embedding": "FLOAT[]"}
+        return {"answers": list_of_parts(self._fields)} if self.each else self._fields
+
+    @property
+    def part_columns(self) -> dict[str, str] | None:
+        """Of an answer in parts, the columns of one part; None where it is one."""
+        return self._fields if self.each else None
+
+    @property
+    def _fields(self) -> dict[str, str]:
         return columns(self.schema) if self.schema is not None else {"text": "VARCHAR"}
 
     def instructions(self, variant: str | None = None) -> str:
@@ -161,6 +206,8 @@ class BatchTask:
             "truncate_at": dict(self.truncate_at),
             "endpoint": self.endpoint,
         }
+        further = {"each": self.each, "citations": self.citations or None, "dimensions": self.dimensions}
+        asked |= {name: value for name, value in further.items() if value is not None}
         return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:8]
 
     def snapshot(self, provider: ProviderName, model: str, variant: str | None = None) -> TaskSnapshot:
@@ -176,8 +223,11 @@ class BatchTask:
             truncate_at=dict(self.truncate_at),
             answer_schema=self.schema,
             answer_columns=self.answer_columns,
+            part_columns=self.part_columns,
+            citations=self.citations,
+            dimensions=self.dimensions,
             parameters=dict(self.parameters),
-            max_output_tokens=self.max_output_tokens,
+            max_output_tokens=0 if self.embeds else self.max_output_tokens,
             prompt_version=self.prompt_version(variant),
         )
 
@@ -210,8 +260,16 @@ def _check(task: BatchTask) -> None:
 
 
 def _check_answer(task: BatchTask) -> None:
-    if task.answer is not str and not (inspect.isclass(task.answer) and issubclass(task.answer, BaseModel)):
-        raise InvalidTask(f"Task `{task.name}`: answer must be a pydantic model or str.")
+    if task.answer is not str and not task.embeds and not _is_model(task.answer):
+        raise InvalidTask(f"Task `{task.name}`: answer must be a pydantic model, str or list[float].")
+    if task.embeds != (task.endpoint == "embeddings"):
+        raise InvalidTask(f"Task `{task.name}`: the endpoint `embeddings` and the answer list[float] go together.")
+    if task.dimensions is not None and (not task.embeds or task.dimensions < 1):
+        raise InvalidTask(f"Task `{task.name}`: dimensions are those of an embedding, at least 1.")
+    if task.embeds and (task.system or task.each or task.variants):
+        raise InvalidTask(f"Task `{task.name}`: an embedding has no instructions, no variants and no parts.")
+    if task.citations and (task.answer is not str or task.each):
+        raise InvalidTask(f"Task `{task.name}`: citations come with an answer of str, one a record.")
     try:
         names = {name.lower() for name in task.answer_columns}
     except InvalidTask as error:
@@ -221,6 +279,10 @@ def _check_answer(task: BatchTask) -> None:
             f"Task `{task.name}`: its answer has a field `{sorted(taken)[0]}`, "
             "which is a column of every task's table; give the field another name."
         )
+
+
+def _is_model(answer: object) -> TypeIs[type[BaseModel]]:
+    return inspect.isclass(answer) and issubclass(answer, BaseModel)
 
 
 def _check_scores(task: BatchTask) -> None:
@@ -236,6 +298,8 @@ def _check_scores(task: BatchTask) -> None:
 def _check_prompt(task: BatchTask) -> None:
     if not isinstance(task.prompt, str):
         return
+    if task.each:
+        raise InvalidTask(f"Task `{task.name}`: with `each`, its prompt must be a function of the record.")
     try:
         used = task.columns or ()
     except ValueError as error:

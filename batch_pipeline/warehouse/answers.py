@@ -86,6 +86,14 @@ def type_of_column(connection: DuckDBPyConnection, table: str, column: str) -> s
     return str(found[0]) if found else None
 
 
+def dimensions(connection: DuckDBPyConnection, task: str, model: str) -> int | None:
+    """How many numbers the embeddings have that a model gave for a task; None where there are none yet."""
+    if type_of_column(connection, task, "embedding") is None:
+        return None
+    found = connection.execute(f"SELECT len(embedding) FROM {quoted(task)} WHERE model = ? LIMIT 1", [model]).fetchone()  # noqa: S608 - quoted
+    return int(found[0]) if found else None
+
+
 def make_table(connection: DuckDBPyConnection, task: str, answer_columns: Mapping[str, str]) -> None:
     """Makes the task's table and view, or widens them by the fields that are new."""
     own = list(OWN_COLUMNS.items())
@@ -105,6 +113,11 @@ def make_table(connection: DuckDBPyConnection, task: str, answer_columns: Mappin
 def parsed(answer_columns: Mapping[str, str], text: str) -> str:
     """SQL of the answer's columns, out of the SQL `text` of an answer that has been checked against its schema."""
     return ", ".join(f"{_field(name, kind, text)} AS {quoted(name)}" for name, kind in answer_columns.items())
+
+
+def parsed_members(columns: Mapping[str, str], text: str) -> str:
+    """The same, as members of a STRUCT."""
+    return ", ".join(f"{text_literal(name)}: {_field(name, kind, text)}" for name, kind in columns.items())
 
 
 def _field(name: str, kind: str, text: str) -> str:

@@ -48,7 +48,7 @@ _OPEN = """
             coalesce(results.error_message, results.error_code, results.outcome) AS reason,
             coalesce(requests.input_tokens, 0) AS input_tokens,
             {'record_id': records.record_id, 'repo': records.repo, 'night': records.night,
-             'content_hash': records.content_hash} AS record
+             'content_hash': records.content_hash, 'part': records.part} AS record
         FROM batch_results AS results
         JOIN read_parquet($records) AS records USING (custom_id)
         LEFT JOIN batch_requests AS requests
@@ -63,6 +63,10 @@ _OPEN = """
 """
 
 
+OpenRecord = tuple[str, str | None, date | None, str, int]
+"""A record of such a request: its id, repository, night and content hash, and which part of it."""
+
+
 @dataclass(frozen=True)
 class Open:
     """A request that has no answer: how it ended, and the records that it would have answered."""
@@ -71,7 +75,7 @@ class Open:
     outcome: str
     reason: str
     input_tokens: int
-    records: tuple[tuple[str, str | None, date | None, str], ...]
+    records: tuple[OpenRecord, ...]
 
 
 def open_requests(
@@ -86,7 +90,7 @@ def open_requests(
             str(outcome),
             str(reason),
             int(tokens),
-            tuple((row["record_id"], row["repo"], row["night"], row["content_hash"]) for row in found),
+            tuple((row["record_id"], row["repo"], row["night"], row["content_hash"], row["part"]) for row in found),
         )
         for fingerprint, custom_id, outcome, reason, tokens, found in rows
     }

@@ -6,11 +6,11 @@ By batch, in one transaction: what the batch has there already is replaced, so d
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from batch_pipeline.warehouse.answers import make_table, parsed
+from batch_pipeline.warehouse.answers import make_table, parsed, parsed_members
 from batch_pipeline.warehouse.names import quoted
 
 if TYPE_CHECKING:
@@ -18,13 +18,15 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 Counts = dict[str, int]
+AnswerKind = Literal["text", "object", "embedding"]
+"""What an answer's text is: text, a JSON object of the answer's fields, or none, since it is a vector."""
 
 # tables that last as long as a connection begin with `_`, as no task's name does: each hides a task's table of its name
 _ROWS = """
     CREATE OR REPLACE TEMP TABLE _collected_rows (
         custom_id VARCHAR, place BIGINT, outcome VARCHAR, http_status INTEGER, error_code VARCHAR,
         error_message VARCHAR, input_tokens BIGINT, cached_tokens BIGINT, cache_write_tokens BIGINT,
-        output_tokens BIGINT, reasoning_tokens BIGINT, cost_usd DOUBLE, response_text VARCHAR
+        output_tokens BIGINT, reasoning_tokens BIGINT, cost_usd DOUBLE, response_text VARCHAR, vector FLOAT[]
     )
 """
 
@@ -39,9 +41,9 @@ _REQUESTS = """
 _RECORDS = """
     INSERT INTO request_records BY NAME
     SELECT $job_id AS job_id, $batch_id AS batch_id, records.custom_id, records.record_id,
-        0 AS part, 0 AS position, records.content_hash
+        records.part, requests.position, records.content_hash
     FROM read_parquet($records) AS records
-    SEMI JOIN (FROM read_parquet($requests) WHERE batch = $number) AS requests USING (custom_id)
+    JOIN (FROM read_parquet($requests) WHERE batch = $number) AS requests USING (custom_id)
     WHERE records.share = 'sent'
 """
 
@@ -68,6 +70,7 @@ _RESULTS = """
         coalesce(found.reasoning_tokens, 0) AS reasoning_tokens,
         coalesce(found.cost_usd, 0) AS cost_usd,
         found.response_text,
+        found.vector,
         to_timestamp($answered_at) AS answered_at
     FROM read_parquet($requests) AS requests
     LEFT JOIN first_rows AS found USING (custom_id)
@@ -107,10 +110,11 @@ _SHARED = """
             WHEN elsewhere.outcome IN ('answered', 'refused', 'failed') THEN elsewhere.outcome
             ELSE 'waiting'
         END AS outcome,
-        CASE WHEN shared.share = 'unsendable' THEN 'request_too_large' ELSE elsewhere.error_code END AS error_code,
+        CASE WHEN shared.share = 'unsendable' THEN shared.code ELSE elsewhere.error_code END AS error_code,
         CASE WHEN shared.share = 'unsendable' THEN shared.note ELSE elsewhere.error_message END AS error_message,
         elsewhere.job_id || '/' || elsewhere.custom_id AS reused_from,
         elsewhere.response_text,
+        elsewhere.vector,
         coalesce(elsewhere.answered_at, to_timestamp($answered_at)) AS answered_at
     FROM shared
     LEFT JOIN elsewhere USING (fingerprint)
@@ -118,7 +122,7 @@ _SHARED = """
 
 _SHARED_RECORDS = """
     INSERT INTO request_records BY NAME
-    SELECT $job_id AS job_id, $batch_id AS batch_id, custom_id, record_id, 0 AS part, 0 AS position, content_hash
+    SELECT $job_id AS job_id, $batch_id AS batch_id, custom_id, record_id, part, 0 AS position, content_hash
     FROM _handed_over
 """
 
@@ -126,7 +130,7 @@ _SHARED_RESULTS = """
     INSERT INTO batch_results BY NAME
     SELECT custom_id, $job_id AS job_id, $batch_id AS batch_id, $task AS task, outcome, NULL AS http_status,
         error_code, error_message, 0 AS input_tokens, 0 AS cached_tokens, 0 AS cache_write_tokens,
-        0 AS output_tokens, 0 AS reasoning_tokens, 0 AS cost_usd, response_text, answered_at
+        0 AS output_tokens, 0 AS reasoning_tokens, 0 AS cost_usd, response_text, vector, answered_at
     FROM _handed_over
 """
 
@@ -137,6 +141,43 @@ _SHARED_ANSWERS = """
         content_hash, $job_id AS job_id, $batch_id AS batch_id, custom_id, reused_from, answered_at
     FROM _handed_over AS results
     WHERE outcome = 'answered'
+"""
+
+# a record in parts has one row, of all of its parts that this job and its attempts have answered so far
+_TOUCHED = """
+    CREATE OR REPLACE TEMP TABLE _touched AS
+    SELECT DISTINCT record_id FROM request_records WHERE batch_id = $batch_id
+"""
+
+_FORGET_TOUCHED = """
+    DELETE FROM {table}
+    WHERE record_id IN (FROM _touched) AND (job_id = $root_job_id OR starts_with(job_id, $root_job_id || '-again'))
+"""
+
+_PARTS = """
+    INSERT INTO {table} BY NAME
+    WITH answered AS (
+        SELECT records.record_id, records.part, records.content_hash, results.custom_id, results.response_text,
+            results.answered_at
+        FROM request_records AS records
+        SEMI JOIN _touched USING (record_id)
+        JOIN batch_results AS results USING (batch_id, custom_id)
+        WHERE (results.job_id = $root_job_id OR starts_with(results.job_id, $root_job_id || '-again'))
+            AND results.outcome = 'answered'
+        QUALIFY row_number() OVER (PARTITION BY record_id, part ORDER BY results.answered_at DESC) = 1
+    ),
+    places AS (
+        SELECT DISTINCT record_id, repo, night FROM read_parquet($records)
+    )
+    SELECT answered.record_id, any_value(places.repo) AS repo, any_value(places.night) AS night,
+        list({{'part': part, {fields}}} ORDER BY part) AS answers,
+        $provider AS provider, $model AS model, $prompt_version AS prompt_version, $variant AS variant,
+        any_value(answered.content_hash) AS content_hash, $job_id AS job_id, $batch_id AS batch_id,
+        first(answered.custom_id ORDER BY part) AS custom_id, NULL AS reused_from,
+        max(answered.answered_at) AS answered_at
+    FROM answered
+    JOIN places USING (record_id)
+    GROUP BY answered.record_id
 """
 
 _OUTCOMES = """
@@ -154,6 +195,10 @@ _ENDS = """
     WHERE results.batch_id = $batch_id
 """
 
+_NEVER_SENT = """
+    SELECT fingerprint, outcome, error_message FROM _handed_over WHERE share = 'unsendable'
+"""
+
 _STRAY = """
     SELECT count(*) FILTER (requests.custom_id IS NULL),
         count(*) FILTER (requests.custom_id IS NOT NULL)
@@ -168,6 +213,7 @@ class Written:
     """What a batch is, to be stored: which job's, how its task is kept, and where its plan lies."""
 
     job_id: str
+    root_job_id: str
     batch_id: str
     number: int
     attempt: int
@@ -177,7 +223,9 @@ class Written:
     prompt_version: str
     variant: str | None
     answer_columns: Mapping[str, str]
-    is_text: bool
+    answer_kind: AnswerKind
+    part_columns: Mapping[str, str] | None
+    """Of an answer in parts, the columns of one part."""
     requests: Path
     records: Path
     answered_at: float
@@ -223,7 +271,7 @@ def store_batch(connection: DuckDBPyConnection, batch: Written, rows: Iterable[p
     _run(connection, _RECORDS, batch)
     said = {"absent": absent.outcome, "absent_code": absent.code, "absent_message": absent.message}
     _run(connection, _RESULTS, batch, **said)
-    _run(connection, _with_fields(_ANSWERS, batch, "results.response_text"), batch)
+    _write_answers(connection, _ANSWERS, batch)
     foreign, doubled = _run(connection, _STRAY, batch).fetchall()[0]
     return _stored(connection, batch, foreign=int(foreign), doubled=int(doubled))
 
@@ -234,16 +282,18 @@ def store_shared(connection: DuckDBPyConnection, batch: Written) -> Stored:
     _run(connection, _SHARED, batch)
     _run(connection, _SHARED_RECORDS, batch)
     _run(connection, _SHARED_RESULTS, batch)
-    _run(connection, _with_fields(_SHARED_ANSWERS, batch, "results.response_text"), batch)
-    return _stored(connection, batch)
+    _write_answers(connection, _SHARED_ANSWERS, batch)
+    never_sent = _run(connection, _NEVER_SENT, batch).fetchall()
+    stored = _stored(connection, batch)
+    return replace(stored, ends={str(fingerprint): (str(outcome), why) for fingerprint, outcome, why in never_sent})
 
 
-def custom_ids_of_lines(connection: DuckDBPyConnection, batch: Written, lines: list[int]) -> dict[int, str]:
-    """The requests at these lines (from 1) of the batch's file."""
+def inputs_at_lines(connection: DuckDBPyConnection, batch: Written, lines: list[int]) -> list[tuple[int, str]]:
+    """What is asked at these lines (from 1) of the batch's file: line and custom_id of each input."""
     sql = (
         "SELECT line, custom_id FROM read_parquet($requests) WHERE batch = $number AND line IN (SELECT unnest($lines))"
     )
-    return dict(_run(connection, sql, batch, lines=lines).fetchall())
+    return [(int(line), str(name)) for line, name in _run(connection, sql, batch, lines=lines).fetchall()]
 
 
 def _forget(connection: DuckDBPyConnection, batch: Written) -> None:
@@ -252,9 +302,22 @@ def _forget(connection: DuckDBPyConnection, batch: Written) -> None:
         connection.execute(f"DELETE FROM {quoted(table)} WHERE batch_id = ?", [batch.batch_id])  # noqa: S608 - quoted
 
 
-def _with_fields(sql: str, batch: Written, text: str) -> str:
-    fields = f"{text} AS text" if batch.is_text else parsed(batch.answer_columns, text)
-    return sql.format(table=quoted(batch.task), fields=fields)
+def _write_answers(connection: DuckDBPyConnection, sql: str, batch: Written) -> None:
+    table, text = quoted(batch.task), "results.response_text"
+    if batch.part_columns is not None:
+        text = "answered.response_text"
+        is_text = batch.answer_kind == "text"
+        fields = f"'text': {text}" if is_text else parsed_members(batch.part_columns, text)
+        _run(connection, _TOUCHED, batch)
+        _run(connection, _FORGET_TOUCHED.format(table=table), batch)
+        _run(connection, _PARTS.format(table=table, fields=fields), batch)
+        return
+    fields = {
+        "text": f"{text} AS text",
+        "embedding": "results.vector AS embedding",
+        "object": parsed(batch.answer_columns, text),
+    }[batch.answer_kind]
+    _run(connection, sql.format(table=table, fields=fields), batch)
 
 
 def _run(connection: DuckDBPyConnection, sql: str, batch: Written, **more: object) -> DuckDBPyConnection:

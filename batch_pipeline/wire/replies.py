@@ -48,6 +48,18 @@ def read_reply(endpoint: str, body: Json, *, cited: bool = False) -> Reply:
     return _read_response(body) if endpoint == "/v1/responses" else _read_chat(body)
 
 
+def read_embeddings(body: Json) -> tuple[dict[int, object], Usage]:
+    """The embeddings of a reply by the index of their input, as they came (base64 or a list), and what they took."""
+    data = cast("list[object]", rows) if isinstance(rows := body.get("data"), list) else []
+    vectors: dict[int, object] = {}
+    for place, row in enumerate(data):
+        index = _object(row).get("index", place)
+        if isinstance(index, int):
+            vectors[index] = _object(row).get("embedding")
+    usage = _object(body.get("usage"))
+    return vectors, Usage(input_tokens=_count(usage.get("prompt_tokens")))
+
+
 def _read_chat(body: Json) -> Reply:
     choice = _object(next(_objects(body.get("choices")), None))
     message, usage = _object(choice.get("message")), _object(body.get("usage"))

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from batch_pipeline.batches.envelope import LIMIT_KEYS, Envelope, content_renderer, doubled_limit, request_body
+from batch_pipeline.batches.envelope import LIMIT_KEYS, Envelope, doubled_limit, request_body
+from batch_pipeline.batches.rendering import content_renderer
 from batch_pipeline.tasks import BatchTask
 from batch_pipeline.tasks.snapshot import TaskSnapshot
 from batch_pipeline_tests.batches.chain import Mood

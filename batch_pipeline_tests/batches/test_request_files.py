@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from batch_pipeline.batches.files import JobFolder
 from batch_pipeline.batches.money import Estimator
 from batch_pipeline.batches.prices import PriceBook
-from batch_pipeline.batches.request_files import FilePlan, Limits, RecordRow, Request, RequestFiles
+from batch_pipeline.batches.request_files import FilePlan, Input, Limits, RecordRow, Request, RequestFiles
 from batch_pipeline.errors import PlanSuperseded
 
 PRICE = PriceBook().price("openai", "gpt-6-luna")
@@ -26,7 +26,7 @@ def estimator() -> Estimator:
 
 
 def request(number: int, size: int) -> Request:
-    return Request(f"r{number}", f"f{number}", b"x" * (size - 1) + b"\n", size)
+    return Request(f"r{number}", b"x" * (size - 1) + b"\n", (Input(f"r{number}", f"f{number}", size),))
 
 
 def written(folder: JobFolder, requests: list[Request], limits: Limits, chunk: int) -> list[FilePlan]:
@@ -96,5 +96,5 @@ def test_files_that_are_there_are_never_replaced(tmp_path: Path) -> None:
 def test_what_is_not_committed_leaves_nothing(tmp_path: Path) -> None:
     folder = JobFolder(tmp_path, "job")
     with RequestFiles(folder, Limits(10, 100), estimator) as files:
-        files.add([request(1, 10)], [RecordRow("a", None, None, "h", "f1", "r1", "sent")], [b"w\n"])
+        files.add([request(1, 10)], [RecordRow("a", None, None, "h", 0, "f1", "r1", "sent")], [b"w\n"])
     assert list(folder.path.iterdir()) == []

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from batch_pipeline.batches.request_files import record_schema, request_schema
-from batch_pipeline.warehouse.results import Absent, Written, custom_ids_of_lines, store_batch, store_shared
+from batch_pipeline.warehouse.results import Absent, Written, inputs_at_lines, store_batch, store_shared
 from batch_pipeline.warehouse.schema import migrate
 
 NIGHT = date(2026, 11, 20)
@@ -63,6 +63,7 @@ def plan(folder: Path, job_id: str = "job", shares: dict[str, str] | None = None
             "custom_id": f"r{n}",
             "batch": (n - 1) // 2,
             "line": (n - 1) % 2 + 1,
+            "position": 0,
             "fingerprint": f"f{n}",
             "input_tokens": n,
         }
@@ -77,9 +78,11 @@ def plan(folder: Path, job_id: str = "job", shares: dict[str, str] | None = None
             "repo": "a/b",
             "night": NIGHT,
             "content_hash": f"hash of {record}",
+            "part": 0,
             "fingerprint": fp,
             "custom_id": custom_id,
             "share": share,
+            "code": "request_too_large" if share[0] == "u" else None,
             "note": "too large" if share[0] == "u" else None,
         }
         for record, custom_id, fp, share in sent
@@ -89,6 +92,7 @@ def plan(folder: Path, job_id: str = "job", shares: dict[str, str] | None = None
     write(folder / "records.parquet", pa.Table.from_pylist(records, schema=record_schema()))
     return Written(
         job_id=job_id,
+        root_job_id=job_id,
         batch_id=f"{job_id}-0000",
         number=0,
         attempt=1,
@@ -98,7 +102,8 @@ def plan(folder: Path, job_id: str = "job", shares: dict[str, str] | None = None
         prompt_version="12345678",
         variant=None,
         answer_columns={"label": "VARCHAR"},
-        is_text=False,
+        answer_kind="object",
+        part_columns=None,
         requests=folder / "requests.parquet",
         records=folder / "records.parquet",
         answered_at=1795000000.0,
@@ -191,7 +196,7 @@ def test_no_name_of_a_task_is_in_the_way(connection: duckdb.DuckDBPyConnection, 
 
 
 def test_text_is_stored_as_it_was_said(connection: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
-    batch = replace(plan(tmp_path), answer_columns={"text": "VARCHAR"}, is_text=True)
+    batch = replace(plan(tmp_path), answer_columns={"text": "VARCHAR"}, answer_kind="text")
     store_batch(connection, batch, [table(row("r1", response_text="it's {not} JSON"))], MISSING)
     assert fetch(connection, "SELECT DISTINCT text FROM mood") == [("it's {not} JSON",)]
 
@@ -199,8 +204,8 @@ def test_text_is_stored_as_it_was_said(connection: duckdb.DuckDBPyConnection, tm
 def test_lines_of_a_batchs_file_are_found_by_their_number(
     connection: duckdb.DuckDBPyConnection, tmp_path: Path
 ) -> None:
-    assert custom_ids_of_lines(connection, plan(tmp_path), [1, 2, 7]) == {1: "r1", 2: "r2"}
-    assert custom_ids_of_lines(connection, replace(plan(tmp_path), number=1), [2]) == {2: "r4"}
+    assert sorted(inputs_at_lines(connection, plan(tmp_path), [1, 2, 7])) == [(1, "r1"), (2, "r2")]
+    assert inputs_at_lines(connection, replace(plan(tmp_path), number=1), [2]) == [(2, "r4")]
 
 
 class TestShared:
