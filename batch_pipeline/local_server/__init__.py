@@ -1,4 +1,4 @@
-"""OpenAI's Batch API on this machine: the same wire, answered by an engine of ours.
+"""OpenAI's and Anthropic's Batch APIs on this machine: the same wire, answered by an engine of ours.
 
 from batch_pipeline.local_server import LocalServerOptions, start
 

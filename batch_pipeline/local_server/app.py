@@ -19,6 +19,9 @@ from batch_pipeline.local_server.envelope import ApiError, error_body, json_answ
 from batch_pipeline.local_server.faults import Faults, read_faults
 from batch_pipeline.local_server.ids import request_id
 from batch_pipeline.local_server.lifecycle import Batches
+from batch_pipeline.local_server.messages.engine import SpeaksMessages
+from batch_pipeline.local_server.messages.envelope import as_message_error, speaks_messages
+from batch_pipeline.local_server.messages.routes import MessageRoutes
 from batch_pipeline.local_server.options import LocalServerOptions
 from batch_pipeline.local_server.routes.batches import BatchRoutes
 from batch_pipeline.local_server.routes.control import ControlRoutes
@@ -42,7 +45,7 @@ def make_app(options: LocalServerOptions) -> Starlette:
     faults = Faults()
     if options.faults:
         faults.add(read_faults(options.faults))
-    engine = make_engine(options)
+    engine = SpeaksMessages(make_engine(options))
     store = Store(options.state_dir)
     batches = Batches(store, engine, options.seconds)
 
@@ -62,6 +65,7 @@ def make_app(options: LocalServerOptions) -> Starlette:
         *FileRoutes(store, faults).routes(guard),
         *BatchRoutes(store, batches, faults).routes(guard),
         *ReplyRoutes(engine, store).routes(guard),
+        *MessageRoutes(store, batches, engine, faults).routes(guard),
     ]
     return Starlette(
         routes=[Mount("/v1", routes=api), *ControlRoutes(store, engine, faults).routes()],
@@ -71,21 +75,25 @@ def make_app(options: LocalServerOptions) -> Starlette:
     )
 
 
-async def _refused(_: Request, error: Exception) -> Response:
-    return json_answer(error.body, error.status) if isinstance(error, ApiError) else json_answer(b"", 500)
+async def _refused(request: Request, error: Exception) -> Response:
+    return _in_its_words(request, error.body, error.status) if isinstance(error, ApiError) else json_answer(b"", 500)
 
 
 async def _not_found(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
     if status == 405:
         words = f"Not allowed to {request.method} on {request.url.path}."
-        return json_answer(error_body(words, code="method_not_supported"), status)
+        return _in_its_words(request, error_body(words, code="method_not_supported"), status)
     words = f"Invalid URL ({request.method} {request.url.path})"
-    return json_answer(error_body(words, code="unknown_url" if status == 404 else None), status)
+    return _in_its_words(request, error_body(words, code="unknown_url" if status == 404 else None), status)
 
 
-async def _failed(_: Request, error: Exception) -> Response:
-    return json_answer(error_body(f"The local server failed: {error!r}", kind="server_error"), 500)
+async def _failed(request: Request, error: Exception) -> Response:
+    return _in_its_words(request, error_body(f"The local server failed: {error!r}", kind="server_error"), 500)
+
+
+def _in_its_words(request: Request, body: bytes, status: int) -> Response:
+    return json_answer(as_message_error(status, body) if speaks_messages(request.url.path) else body, status)
 
 
 class _RequestIds:
@@ -97,7 +105,8 @@ class _RequestIds:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)["x-request-id"] = request_id()
+                name = "request-id" if speaks_messages(scope["path"]) else "x-request-id"
+                MutableHeaders(scope=message)[name] = request_id()
             await send(message)
 
         await self._app(scope, receive, send_with_id)

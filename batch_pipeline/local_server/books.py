@@ -1,7 +1,8 @@
 """What was really done and billed, whatever clients were told; they can read it and can't change it.
 
 `GET /books` (outside `/v1`). Batches and files that were deleted, failed or never listed are in it too, and metadata
-that the server was ordered to forget.
+that the server was ordered to forget. A batch of Anthropic's has no metadata: the `custom_id` of its first request
+stands there, and `input_sha256` is of the body that created it.
 """
 
 from __future__ import annotations

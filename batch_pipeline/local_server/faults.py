@@ -10,7 +10,8 @@ lets pass first).
 
 At a route (`on`: one name or a list of `files.create`, `files.list`, `files.get`, `files.content`, `files.delete`,
 `batches.create`, `batches.list`, `batches.get`, `batches.cancel`, `chat.create`, `responses.create`, `models.list`,
-`models.get`; `"*"` for any of them):
+`models.get`; `"*"` for any of them; Anthropic's batches go by the same names, their results by `files.content`, and
+have `batches.delete` and `messages.create` to themselves):
 
     {"kind": "status", "on": "batches.create", "status": 429, "headers": {"retry-after": "1"}}    `code`, `message`, too
     {"kind": "status", "on": "*", "status": 502, "body": "<html>Bad gateway</html>"}     nothing is done
@@ -70,6 +71,8 @@ RouteName = Literal[
     "batches.list",
     "batches.get",
     "batches.cancel",
+    "batches.delete",
+    "messages.create",
     "chat.create",
     "responses.create",
     "models.list",

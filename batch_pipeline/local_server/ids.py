@@ -25,6 +25,11 @@ def request_id() -> str:
     return f"req_{secrets.token_hex(16)}"
 
 
+def message_batch_id() -> str:
+    """`msgbatch_01` and 22 letters and digits."""
+    return "msgbatch_01" + "".join(secrets.choice(_ALPHABET) for _ in range(22))
+
+
 def row_ids(count: int) -> Iterator[str]:
     """32 hexadecimal digits for each of `count` rows, drawn at once: a call per row would cost more than the row."""
     drawn = secrets.token_bytes(16 * count).hex()
@@ -32,9 +37,12 @@ def row_ids(count: int) -> Iterator[str]:
 
 
 def account(headers: Mapping[str, str]) -> str:
-    """Whose request it is: each project header, else each bearer key, sees its own batches and files.
+    """Whose request it is: each project header, else each key, sees its own batches and files.
 
-    Any key is accepted. Only a hash of it is kept.
+    Any key is accepted, in OpenAI's header, in Anthropic's (`x-api-key`) or in Azure's (`api-key`). Only a hash of it
+    is kept.
     """
-    whose = headers.get("openai-project") or headers.get("authorization", "").removeprefix("Bearer ").strip()
+    names = ("openai-project", "x-api-key", "api-key")
+    given = next((value for name in names if (value := headers.get(name))), None)
+    whose = given or headers.get("authorization", "").removeprefix("Bearer ").strip()
     return hashlib.sha256(whose.encode()).hexdigest()[:16] if whose else "nobody"

@@ -14,10 +14,12 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, suppress
 from fnmatch import fnmatchcase
 from functools import partial
+from pathlib import Path
 
 from batch_pipeline.local_server import validation
 from batch_pipeline.local_server.engines.base import Engine, Request
 from batch_pipeline.local_server.faults import Expire, FilesLate, Slow, TokenLimit, ValidationFault, chosen
+from batch_pipeline.local_server.messages.results import write_results
 from batch_pipeline.local_server.publication import publish
 from batch_pipeline.local_server.records import BatchRecord
 from batch_pipeline.local_server.rowfaults import RowFaults
@@ -25,6 +27,7 @@ from batch_pipeline.local_server.rows import InputLines, RowFiles
 from batch_pipeline.local_server.store import Store
 from batch_pipeline.local_server.validation import Verdict
 from batch_pipeline.wire.batch import BatchError, BatchErrors, BatchStatus, RequestCounts
+from batch_pipeline.wire.messages import MESSAGES
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +63,10 @@ class Batches:
         """The record of a running batch, newer than what is written down."""
         running = self._running.get(batch_id)
         return running[0].record if running else None
+
+    def input_of(self, batch_id: str) -> Path:
+        """Where the lines of a batch lie while it runs."""
+        return self._store.running / f"{batch_id}.input"
 
     def cancel(self, record: BatchRecord) -> None:
         """Asks a batch that has not ended to come to its end, one whose task has failed too."""
@@ -97,8 +104,8 @@ class BatchLife:
         self._stopped = asyncio.Event()
         """The server ends."""
         self._saved = 0.0
-        self._input, self._output, self._errors = (
-            store.running / f"{record.id}.{part}" for part in ("input", "output", "errors")
+        self._input, self._output, self._errors, self._results = (
+            store.running / f"{record.id}.{part}" for part in ("input", "output", "errors", "results")
         )
 
     async def live(self) -> None:
@@ -255,9 +262,13 @@ class BatchLife:
         await self._linger("cancelling" if before == "cancelling" else "finalizing", 1.0)
         if self._stopped.is_set():
             return
+        output, errors = self._output, self._errors
+        if shown.endpoint == MESSAGES:  # all of its rows are in one file
+            await asyncio.to_thread(write_results, (output, errors), self._results)
+            output, errors = self._results, self._results.with_suffix(".none")
         made = [
             await asyncio.to_thread(publish, path, suffix, self.record, self._store) if path.exists() else None
-            for suffix, path in (("output", self._output), ("errors", self._errors))
+            for suffix, path in (("output", output), ("errors", errors))
         ]
         if shown.status != before:  # cancelled meanwhile; what was made is nobody's, and swept away
             return
@@ -268,7 +279,7 @@ class BatchLife:
             late = chosen(self.record.faults, FilesLate)
             self.record.files_at = time.time() + late.seconds if late else 0.0
             self._move(status)
-        for path in (self._input, self._output, self._errors):
+        for path in (self._input, self._output, self._errors, self._results):
             path.unlink(missing_ok=True)
 
     # --- time ---

@@ -6,6 +6,8 @@ import time
 
 import orjson
 
+from batch_pipeline.local_server.messages.translation import message_body
+from batch_pipeline.wire.messages import MESSAGES
 from batch_pipeline.wire.replies import Reply, Usage
 
 _CHAT = (
@@ -35,6 +37,8 @@ def reply_body(url: str, model: str, reply: Reply, key: str) -> bytes:
         reply: What was said.
         key: What the ids in it are made of.
     """
+    if url == MESSAGES:
+        return message_body(model, reply, key)
     make = _response if url == "/v1/responses" else _chat
     return make(orjson.dumps(model), reply, key.encode())
 

@@ -25,6 +25,7 @@ from batch_pipeline.local_server.faults import BatchFault
 from batch_pipeline.local_server.records import BatchRecord, FileRecord
 from batch_pipeline.wire.batch import BatchObject, BatchUsage
 from batch_pipeline.wire.file import FileObject
+from batch_pipeline.wire.messages import MESSAGES
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS files (
@@ -94,9 +95,9 @@ SELECT_BATCH = f"SELECT {BATCH_COLUMNS} FROM batches WHERE id = ? AND account = 
 SELECT_RUNNING = f"SELECT {BATCH_COLUMNS} FROM batches WHERE ended = 0 ORDER BY position"  # noqa: S608 - as above
 SELECT_BATCHES = f"""
 SELECT {BATCH_COLUMNS} FROM batches
-WHERE account = :account AND listed_at <= :now
-  AND (:after IS NULL OR position < (SELECT position FROM batches WHERE id = :after))
-ORDER BY position DESC LIMIT :limit
+WHERE account = :account AND listed_at <= :now AND (object ->> 'endpoint' = '/v1/messages') = :messages
+  AND (:after IS NULL OR position {{beyond}} (SELECT position FROM batches WHERE id = :after))
+ORDER BY position {{order}} LIMIT :limit
 """  # noqa: S608 - as above
 ENTER_BOOKS = """
 INSERT INTO books (batch_id, account, created, input_file_id, input_filename, input_sha256, metadata)
@@ -169,9 +170,7 @@ class Store:
 
     def list_files(self, account: str, page: Page, purpose: str | None) -> list[FileRecord]:
         """The files that this account can see now."""
-        sql = SELECT_FILES.format(
-            order="DESC" if page.newest_first else "ASC", beyond="<" if page.newest_first else ">"
-        )
+        sql = _in_order(SELECT_FILES, page)
         values = {
             "account": account,
             "purpose": purpose,
@@ -227,10 +226,20 @@ class Store:
         row = self._sql.execute(SELECT_BATCH, (batch_id, account)).fetchone()
         return _batch(row) if row else None
 
-    def list_batches(self, account: str, page: Page) -> list[BatchRecord]:
-        """The batches of this account that are listed by now, newest first."""
-        values = {"account": account, "now": time.time(), "after": page.after, "limit": page.limit}
-        return [_batch(row) for row in self._sql.execute(SELECT_BATCHES, values)]
+    def list_batches(self, account: str, page: Page, endpoint: str = "") -> list[BatchRecord]:
+        """The batches of this account that are listed by now: those of messages, or all others."""
+        values = {
+            "account": account,
+            "now": time.time(),
+            "after": page.after,
+            "limit": page.limit,
+            "messages": endpoint == MESSAGES,
+        }
+        return [_batch(row) for row in self._sql.execute(_in_order(SELECT_BATCHES, page), values)]
+
+    def forget_batch(self, batch_id: str) -> None:
+        """No account sees the batch any more; the books keep it."""
+        self._sql.execute("UPDATE batches SET account = '' WHERE id = ?", (batch_id,))
 
     def running_batches(self) -> list[BatchRecord]:
         """Those that have not ended, of every account."""
@@ -241,10 +250,16 @@ class Store:
         values = (batch.account, batch.object.model, batch.id)
         return cast(int, self._sql.execute(QUEUED_TOKENS, values).fetchone()[0])
 
-    def enter_books(self, batch: BatchRecord, metadata: dict[str, str] | None, given: FileRecord | None) -> None:
-        """A batch was created, with this metadata, of this file (None: there is no such file)."""
+    def enter_books(
+        self,
+        batch: BatchRecord,
+        metadata: dict[str, str] | None,
+        given: FileRecord | None,
+        body_sha256: str | None = None,
+    ) -> None:
+        """A batch was created, with this metadata, of this file (None: there is no such file), or of a body."""
         shown = batch.object
-        name, sha256 = (given.object.filename, given.sha256) if given else (None, None)
+        name, sha256 = (given.object.filename, given.sha256) if given else (None, body_sha256)
         written = _METADATA.dump_json(metadata).decode()
         self._sql.execute(
             ENTER_BOOKS, (shown.id, batch.account, batch.created, shown.input_file_id, name, sha256, written)
@@ -273,6 +288,10 @@ class Store:
 def owner_only(path: str, flags: int) -> int:
     """An `opener` for `open()`: what is made is the owner's alone."""
     return os.open(path, flags, 0o600)
+
+
+def _in_order(sql: str, page: Page) -> str:
+    return sql.format(order="DESC" if page.newest_first else "ASC", beyond="<" if page.newest_first else ">")
 
 
 def _file(row: tuple[str, str, str, float, float | None]) -> FileRecord:

@@ -27,6 +27,7 @@ from batch_pipeline.local_server.routes.guard import Guard
 from batch_pipeline.local_server.routes.parameters import page_answer, page_asked
 from batch_pipeline.local_server.store import Store
 from batch_pipeline.wire.batch import BatchObject, RequestCounts
+from batch_pipeline.wire.messages import MESSAGES
 
 ENDPOINTS = ("/v1/chat/completions", "/v1/responses")
 """The endpoints that the engines answer; the provider has more."""
@@ -106,7 +107,7 @@ class BatchRoutes:
     def _asked(self, request: Request) -> BatchRecord:
         batch_id = str(request.path_params["batch_id"])
         record = self._store.batch(ids.account(request.headers), batch_id)
-        if record is None:
+        if record is None or record.object.endpoint == MESSAGES:
             raise no_such_batch(batch_id)
         return self._batches.record(batch_id) or record
 

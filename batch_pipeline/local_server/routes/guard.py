@@ -26,6 +26,7 @@ from batch_pipeline.local_server.faults import (
     RouteName,
     StatusFault,
 )
+from batch_pipeline.local_server.messages.envelope import message_error, speaks_messages
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -62,7 +63,7 @@ async def _suffer(faults: list[RouteFault], request: Request, handler: Handler, 
         if isinstance(fault, RequestLate):
             await asyncio.sleep(fault.seconds)
         elif isinstance(fault, StatusFault):
-            return _ordered(fault)
+            return _ordered(fault, request.url.path)
         elif isinstance(fault, RequestLost):
             return _Dropped()
     answer = await handler(request)
@@ -86,12 +87,16 @@ async def _afterwards(fault: RouteFault, answer: Response) -> Response:
     return answer
 
 
-def _ordered(fault: StatusFault) -> Response:
+def _ordered(fault: StatusFault, path: str) -> Response:
     if isinstance(fault.body, str):
         return HTMLResponse(fault.body, fault.status, headers=fault.headers)
     if fault.body is not None:
         return json_answer(fault.body, fault.status, fault.headers)
     message, kind, code = _WORDS.get(fault.status, _SERVER_ERROR)
+    if speaks_messages(path):
+        return json_answer(
+            message_error(fault.status, fault.message or message, fault.type), fault.status, fault.headers
+        )
     body = error_body(fault.message or message, fault.param, fault.code or code, fault.type or kind)
     return json_answer(body, fault.status, fault.headers)
 
