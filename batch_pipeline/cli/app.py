@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from batch_pipeline.cli import cost, demo, dev, issues, jobs, local_server, operations, query, submit, tasks
+from batch_pipeline.cli import cost, demo, dev, evaluation, issues, jobs, local_server, operations, query, submit, tasks
 from batch_pipeline.cli.log import show_more, tell_error
 from batch_pipeline.errors import PipelineError
 
@@ -41,7 +41,7 @@ def _everywhere(
         show_more()
 
 
-for group in (demo, dev, tasks, issues, submit, jobs, cost, query, operations, local_server):
+for group in (demo, dev, tasks, issues, submit, jobs, evaluation, cost, query, operations, local_server):
     group.add_to(app)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, cast
 
 from batch_pipeline.errors import InvalidSelection
@@ -18,6 +18,9 @@ from batch_pipeline.tasks.task import BatchTask
 LabelType = Literal["string", "integer", "boolean"]
 Labels = tuple[str, ...]
 """One label; of a field that is a list, all of them, each once and sorted."""
+
+NULL = "null"
+"""The label of no value, where a field may have none."""
 
 _WORDS = {"true": "true", "yes": "true", "1": "true", "false": "false", "no": "false", "0": "false"}
 
@@ -30,6 +33,7 @@ class Field:
     type: LabelType
     several: bool = False
     choices: Labels | None = None
+    nullable: bool = False
 
     @property
     def categorical(self) -> bool:
@@ -37,20 +41,24 @@ class Field:
         return self.choices is not None or self.several or self.type != "string"
 
     def labels(self, value: object) -> Labels:
-        """A value, of an answer or of a file, as labels; CSV has text where JSON has lists, numbers and booleans.
+        """A gold value as labels; CSV has text where JSON has lists, numbers and booleans.
 
         Raises:
             ValueError: It is none of the field's; says what it is.
         """
-        if not self.several:
-            return (self._label(value),)
-        return tuple(sorted({self._label(item) for item in _items(value)}))
+        labels = self.answered(value)
+        for label in labels:
+            if self.choices is not None and label not in self.choices and not (self.nullable and label == NULL):
+                raise ValueError(f"`{label}` is none of {', '.join(self.choices)}")
+        return labels
 
-    def _label(self, value: object) -> str:
-        label = _text(self.type, value)
-        if self.choices is not None and label not in self.choices:
-            raise ValueError(f"`{label}` is none of {', '.join(self.choices)}")
-        return label
+    def answered(self, value: object) -> Labels:
+        """An answer's value as labels, whatever the choices were when it was given."""
+        if value is None or (self.nullable and value == NULL):
+            return (NULL,)
+        if not self.several:
+            return (_text(self.type, value),)
+        return tuple(sorted({_text(self.type, item) for item in _items(value)}))
 
 
 def scorable(task: BatchTask) -> dict[str, Field]:
@@ -89,27 +97,37 @@ def chosen(task: BatchTask, columns: Sequence[str], asked: Sequence[str]) -> lis
     return [field for field in there if field.categorical] or there
 
 
-def _field(name: str, part: Schema, definitions: Mapping[str, Schema]) -> Field | None:
-    part = _resolved(part, definitions)
+def _field(name: str, whole: Schema, definitions: Mapping[str, Schema]) -> Field | None:
+    part, nullable = _resolved(whole, definitions)
     if part.get("type") == "array":
         item = _field(name, cast(Schema, part["items"]), definitions)
-        return None if item is None or item.several else Field(name, item.type, several=True, choices=item.choices)
-    values = part.get("enum", [part["const"]] if "const" in part else None)
+        return None if item is None or item.several else replace(item, several=True, nullable=nullable)
+    values = cast("list[object] | None", part.get("enum", [part["const"]] if "const" in part else None))
     if values is not None:
-        known = [value for value in cast("list[object]", values) if value is not None]
-        kind = _type_of(known)
-        return Field(name, kind, choices=tuple(_text(kind, value) for value in known)) if kind else None
+        known = [value for value in values if value is not None]
+        return _closed(name, known, nullable=nullable or len(known) < len(values))
     kind = part.get("type")
-    return Field(name, kind) if kind in ("string", "integer", "boolean") else None
+    return Field(name, kind, nullable=nullable) if kind in ("string", "integer", "boolean") else None
 
 
-def _resolved(part: Schema, definitions: Mapping[str, Schema]) -> Schema:
-    """What a reference refers to; of a field that may be null, what it is otherwise."""
+def _closed(name: str, values: Sequence[object], *, nullable: bool) -> Field | None:
+    kind = _type_of(values)
+    if kind is None:
+        return None
+    return Field(name, kind, choices=tuple(_text(kind, value) for value in values), nullable=nullable)
+
+
+def _resolved(part: Schema, definitions: Mapping[str, Schema]) -> tuple[Schema, bool]:
+    """What a reference refers to; of a field that may be null, what it is otherwise, and that it may."""
     reference = part.get("$ref")
     if isinstance(reference, str):
         return _resolved(definitions[reference.rsplit("/", 1)[-1]], definitions)
-    choices = [one for one in cast("list[Schema]", part.get("anyOf", [])) if one.get("type") != "null"]
-    return _resolved(choices[0], definitions) if len(choices) == 1 else part
+    every = cast("list[Schema]", part.get("anyOf", []))
+    choices = [one for one in every if one.get("type") != "null"]
+    if len(choices) != 1:
+        return part, False
+    inner, nullable = _resolved(choices[0], definitions)
+    return inner, nullable or len(choices) < len(every)
 
 
 def _type_of(values: Sequence[object]) -> LabelType | None:
