@@ -1,12 +1,15 @@
-"""Which records a job asks about: a task's `records`, narrowed by partition, filters and what is answered already."""
+"""Which records a job asks about: a task's `records`, or a person's query, narrowed by filters and what is answered."""
 
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Literal, cast
 
+from batch_pipeline.batches.foreign_query import ASKED_FOR, PLACE, ask_for
+from batch_pipeline.batches.orders import order_by
 from batch_pipeline.errors import InvalidSelection, InvalidTask
 from batch_pipeline.tasks.task import BatchTask
 from batch_pipeline.warehouse.answers import type_of_column
@@ -14,6 +17,8 @@ from batch_pipeline.warehouse.names import quoted, text_literal
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
+
+    from batch_pipeline.warehouse.connection import Warehouse
 
 CHUNK = 10_000
 """Records that are in memory at a time."""
@@ -25,13 +30,18 @@ version, or not at all; `all`: everything."""
 
 @dataclass(frozen=True)
 class Selection:
-    """Which of a task's records are meant; what is None does not narrow."""
+    """Which of a task's records are meant; what is None does not narrow.
 
+    `sql` is a person's query, which takes the place of the task's `records`; `order` names orders of `orders.py`.
+    """
+
+    sql: str | None = None
     night: date | None = None
     repo: str | None = None
     org: str | None = None
     state: str | None = None
     ids: tuple[str, ...] | None = None
+    order: tuple[str, ...] | None = None
     limit: int | None = None
     variant: str | None = None
     which: Which = "new"
@@ -67,17 +77,34 @@ class Prepared:
         return {name: value for name, value in self.parameters.items() if f"${name}" in sql}
 
 
+def connection_for(warehouse: Warehouse, selection: Selection) -> AbstractContextManager[DuckDBPyConnection]:
+    """The connection that a selection is prepared and read on: one that can do nothing else, where it is a query."""
+    return warehouse.read() if selection.sql is None else warehouse.guarded()
+
+
 def prepare(connection: DuckDBPyConnection, task: BatchTask, selection: Selection) -> Prepared:
     """Checks a task's SQL and columns, and a selection, and puts them together.
 
+    A query is run once, into a table that lasts as long as the connection: whatever it gives, it gives it once.
+
+    Args:
+        connection: Of `connection_for`; the records are to be streamed from the same one.
+        task: What is asked.
+        selection: Of which records.
+
     Raises:
+        UsageError: The selection's SQL is more than a SELECT.
         InvalidTask: The task's SQL is wrong, or lacks a column; says which columns there are.
-        InvalidSelection: A filter names a column that the records have not.
+        InvalidSelection: A filter or an order names a column that the records have not; the selection's SQL can't be
+            run, or lacks a column.
     """
-    columns = _columns_of(connection, task)
-    _check_columns(task, columns)
+    if selection.sql is None:
+        records, columns = task.records, _columns_of(connection, task)
+        _check_columns(task, columns)
+    else:
+        records, columns = f"FROM {ASKED_FOR}", ask_for(connection, task, selection.sql)
     _check_answer_columns(connection, task)
-    selected = _selected(task, selection, columns)
+    selected = _selected(task, selection, records, columns)
     used = task.columns or tuple(name for name in columns if name not in ("record_id", "repo", "night"))
     prepared = Prepared(
         selected=selected,
@@ -85,7 +112,7 @@ def prepare(connection: DuckDBPyConnection, task: BatchTask, selection: Selectio
         parameters=_parameters(task, selection),
         columns=used,
     )
-    _check_record_ids(connection, task, prepared)
+    _check_record_ids(connection, task, selection, prepared)
     return prepared
 
 
@@ -124,22 +151,24 @@ def _normal_type(connection: DuckDBPyConnection, kind: str) -> str:
     return str(cast("tuple[str]", row)[0])
 
 
-def _selected(task: BatchTask, selection: Selection, columns: Mapping[str, str]) -> str:
+def _selected(task: BatchTask, selection: Selection, records: str, columns: Mapping[str, str]) -> str:
     conditions = [
-        _filter(task, name, columns) for name in ("night", "repo", "org", "state") if getattr(selection, name)
+        _filter(task, selection, name, columns)
+        for name in ("night", "repo", "org", "state")
+        if getattr(selection, name)
     ]
     if selection.ids is not None:
         conditions.append("record_id IN (SELECT unnest($ids))")
     where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
-    return f"SELECT * FROM ({task.records}) AS records {where}"  # noqa: S608 - values are bound
+    return f"SELECT * FROM ({records}) AS records {where}"  # noqa: S608 - values are bound
 
 
-def _filter(task: BatchTask, name: str, columns: Mapping[str, str]) -> str:
+def _filter(task: BatchTask, selection: Selection, name: str, columns: Mapping[str, str]) -> str:
     if name not in columns:
-        raise InvalidSelection(
-            f"Task `{task.name}` can't be narrowed by {name}: its records have no such column, "
-            f"only {', '.join(columns)}."
-        )
+        whose = f"Task `{task.name}` can't be narrowed by {name}: its records have"
+        if selection.sql is not None:
+            whose = f"The query can't be narrowed by {name}: it gives"
+        raise InvalidSelection(f"{whose} no such column, only {', '.join(columns)}.")
     return f"{name} = ${name}"
 
 
@@ -171,11 +200,12 @@ def _wanted(
         f"md5(CAST(to_json([{content}]) AS VARCHAR)) AS content_hash",
     ]
     further = [quoted(name) for name in used if name not in ("record_id", "repo", "night")]
+    order = _order(task, selection, columns)
     limit = f"LIMIT {int(selection.limit)}" if selection.limit is not None else ""
     return f"""
         WITH selected AS ({selected}),
         hashed AS (
-            SELECT {", ".join([*own, *further])}, row_number() OVER (ORDER BY {task.order}) AS place
+            SELECT {", ".join([*own, *further])}, row_number() OVER (ORDER BY {order}) AS place
             FROM selected
         )
         SELECT * EXCLUDE (place)
@@ -184,6 +214,12 @@ def _wanted(
         ORDER BY place
         {limit}
     """  # noqa: S608 - names are quoted, values are bound
+
+
+def _order(task: BatchTask, selection: Selection, columns: Mapping[str, str]) -> str:
+    if selection.order is not None:
+        return order_by(selection.order, columns)
+    return task.order if selection.sql is None else PLACE
 
 
 def _not_answered(connection: DuckDBPyConnection, task: BatchTask, which: Which) -> str:
@@ -200,14 +236,16 @@ def _not_answered(connection: DuckDBPyConnection, task: BatchTask, which: Which)
         )"""  # noqa: S608 - names are quoted, values are bound
 
 
-def _check_record_ids(connection: DuckDBPyConnection, task: BatchTask, prepared: Prepared) -> None:
+def _check_record_ids(
+    connection: DuckDBPyConnection, task: BatchTask, selection: Selection, prepared: Prepared
+) -> None:
     twice = f"""
         SELECT record_id FROM ({prepared.selected})
         GROUP BY record_id HAVING count(*) > 1 OR record_id IS NULL
         LIMIT 1
     """  # noqa: S608 - our own text
     if row := connection.execute(twice, prepared.bound(twice)).fetchone():
-        raise InvalidTask(
-            f"Task `{task.name}`: its records give record_id {text_literal(row[0])} more than once, or not at all; "
-            "it must be there, and be unique within the task."
-        )
+        told = f"record_id {text_literal(row[0])} more than once, or not at all; it must be there, and be unique"
+        if selection.sql is not None:
+            raise InvalidSelection(f"The query gives {told}.")
+        raise InvalidTask(f"Task `{task.name}`: its records give {told} within the task.")
