@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 class Tally:
     """What a plan has come to so far."""
 
+    seen: int = 0
+    """Records that the selection gave."""
     records: int = 0
+    """Those that the job has to answer; one in parts counts once for each."""
     by_share: Counter[Share] = field(default_factory=Counter[Share])
     given_up: int = 0
     taken: Counter[str] = field(default_factory=Counter[str])
@@ -36,7 +39,7 @@ class Tally:
         return replace(
             job,
             selected=selected,
-            skipped=max(0, selected - self.records - self.given_up),
+            skipped=max(0, selected - self.seen),
             given_up=self.given_up,
             records=self.records,
             reused=self.by_share["reused"],
@@ -84,7 +87,7 @@ class Planner:
             **dict.fromkeys(unsendable, "unsendable"),
             **dict.fromkeys(answered, "reused"),
         }
-        records = self._records(chunk, shares, mine)
+        records = _still_wanted(self._records(chunk, shares, mine), chunk)
         requests = self._requests(chunk, send)
         self._count(chunk, records)
         return requests, records, [chunk.lines[fp] for fp in waiting]
@@ -131,8 +134,19 @@ class Planner:
         return chunk.requests([Input(chunk.custom_ids[fp], fp, count) for fp, count in tokens])
 
     def _count(self, chunk: Chunk, records: list[RecordRow]) -> None:
+        self.tally.seen += len({record.record_id for record in chunk.records})
         self.tally.records += len(records)
         self.tally.given_up += len(chunk.records) - len(records)
         self.tally.by_share.update(record.share for record in records)
         planned = {record.record_id for record in records}
         self.tally.taken.update(r.before for r in chunk.records if r.before is not None and r.record_id in planned)
+
+
+def _still_wanted(rows: list[RecordRow], chunk: Chunk) -> list[RecordRow]:
+    """Without records of which some parts were given up, and all others were answered: nothing is left to do."""
+    kept = {(row.record_id, row.part) for row in rows}
+    incomplete = {record.record_id for record in chunk.records if (record.record_id, record.part) not in kept}
+    if not incomplete:
+        return rows
+    going = {row.record_id for row in rows if row.share != "reused"}
+    return [row for row in rows if row.record_id not in incomplete or row.record_id in going]

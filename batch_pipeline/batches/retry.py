@@ -73,9 +73,8 @@ def _attempt(pipeline: Pipeline, last: Job, again: frozenset[str], *, on_request
             reach("retry.attempt_row")
             counter = TokenCounter(pipeline.prices.price(snapshot.provider, snapshot.model).model)
             chunks = candidates.again(folder, _by_custom_id(going), snapshot.endpoint, counter)
-            planned = write_plan(
-                pipeline, job, chunks, connection, selected=sum(len(r.records) for r in going.values())
-            )
+            selected = len({record_id for request in going.values() for record_id, *_ in request.records})
+            planned = write_plan(pipeline, job, chunks, connection, selected=selected)
     reach("retry.planned")
     return planned if planned.records else None
 

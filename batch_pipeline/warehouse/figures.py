@@ -119,7 +119,9 @@ _OUTCOMES = """
         FROM chain
         JOIN request_records AS records USING (job_id)
         JOIN batch_results AS results USING (batch_id, custom_id)
-        QUALIFY row_number() OVER (PARTITION BY chain.root, records.record_id ORDER BY chain.attempt DESC) = 1
+        QUALIFY row_number() OVER (
+            PARTITION BY chain.root, records.record_id, records.part ORDER BY chain.attempt DESC
+        ) = 1
     )
     SELECT root, outcome, count(*) FROM latest GROUP BY ALL ORDER BY ALL
 """
