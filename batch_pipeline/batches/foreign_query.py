@@ -35,7 +35,7 @@ def ask_for(connection: DuckDBPyConnection, task: BatchTask, sql: str) -> dict[s
     try:
         rows = connection.execute(f"DESCRIBE SELECT * FROM (\n{select}\n)").fetchall()  # noqa: S608 - one SELECT, guarded
         columns = {str(row[0]): str(row[1]) for row in rows}
-        if missing := [name for name in ("record_id", *(task.columns or ())) if name not in columns]:
+        if missing := [name for name in task.needs if name not in columns]:
             raise InvalidSelection(
                 f"The query gives no column `{'`, `'.join(missing)}`, which task `{task.name}` needs. "
                 f"It gives: {', '.join(columns)}. {tables_at_hand(connection, select)}"

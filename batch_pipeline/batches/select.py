@@ -127,7 +127,7 @@ def _columns_of(connection: DuckDBPyConnection, task: BatchTask) -> dict[str, st
 
 
 def _check_columns(task: BatchTask, columns: Mapping[str, str]) -> None:
-    needed = ["record_id", *(task.columns or ())]
+    needed = list(task.needs)
     needed += {"repo_night": ["repo", "night"], "night": ["night"], None: []}[task.partitions]
     needed += task.truncate_at
     if missing := [name for name in needed if name not in columns]:

@@ -148,7 +148,16 @@ class BatchTask:
         """The record's columns that the prompt uses; None for a function that does not say."""
         if isinstance(self.prompt, str):
             return tuple(dict.fromkeys(name for _, name, _, _ in string.Formatter().parse(self.prompt) if name))
-        return self.uses
+        return None if self.uses is None else tuple(dict.fromkeys([*self.uses, *self._parts_column]))
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Columns without which nothing can be asked, as far as that is known."""
+        return tuple(dict.fromkeys(["record_id", *(self.columns or self._parts_column)]))
+
+    @property
+    def _parts_column(self) -> tuple[str, ...]:
+        return () if self.each is None else (self.each,)
 
     @property
     def embeds(self) -> bool:
