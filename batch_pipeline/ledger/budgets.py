@@ -40,14 +40,18 @@ def spent_between(db: Connection, start: float, end: float) -> float:
     return _sum(db, first >= start, first < end)
 
 
-def queued_tokens(db: Connection, account: str, model: str) -> int:
-    """Input tokens of batches of this model that the provider has, or may have, and has not ended."""
-    open_send = sends.c.end.is_(None) & (sends.c.account == account)
+def queued_tokens(db: Connection, account: str, model: str, since: float | None = None) -> int:
+    """Input tokens of batches of this model that the provider has, or may have, and has not ended.
+
+    With `since` (unix seconds), those are counted too that ended no earlier.
+    """
+    open_send = (sends.c.end.is_(None) if since is None else _ALIVE) & (sends.c.account == account)
+    not_ended = batches.c.ended_at.is_(None)
     queued = (
         select(func.coalesce(func.sum(batches.c.input_tokens), 0))
         .join(sends, (sends.c.batch_id == batches.c.batch_id) & open_send)
         .join(jobs, jobs.c.job_id == batches.c.job_id)
-        .where(jobs.c.model == model, batches.c.ended_at.is_(None))
+        .where(jobs.c.model == model, not_ended if since is None else not_ended | (batches.c.ended_at >= since))
     )
     return int(cast("int | None", db.scalar(queued)) or 0)
 

@@ -33,6 +33,7 @@ class Send:
     remote_id: str | None = None
     end: str | None = None
     held: str | None = None
+    sent_sha256: str | None = None
 
 
 def of_batch(db: Connection, batch_id: str) -> list[Send]:
@@ -85,11 +86,11 @@ def write(db: Connection, send: Send, **values: object) -> Send | None:
     return compare_and_set(db, sends, send, **values)
 
 
-def post(db: Connection, send: Send, posted_at: float) -> Send | None:
+def post(db: Connection, send: Send, posted_at: float, sent_sha256: str | None = None) -> Send | None:
     """The right to POST: given once, and only while no other attempt of the batch is open."""
     other = sends.alias()
     rival = exists().where(other.c.batch_id == send.batch_id, other.c.claim != send.claim, other.c.end.is_(None))
-    return compare_and_set(db, sends, send, ~rival, posted_at=posted_at)
+    return compare_and_set(db, sends, send, ~rival, posted_at=posted_at, sent_sha256=sent_sha256)
 
 
 def claims(db: Connection) -> set[str]:
@@ -115,5 +116,6 @@ def remember(db: Connection, marked: Send) -> None:
         number = db.scalar(select(func.count() + 1).where(sends.c.batch_id == marked.batch_id)) or 1
         db.execute(insert(sends).values(asdict(replace(marked, number=number))))
     elif row["posted_at"] is None and row["end"] is None:
-        told = {"file_id": marked.file_id, "uploaded_at": marked.uploaded_at, "posted_at": marked.posted_at}
+        columns = ("file_id", "uploaded_at", "posted_at", "sent_sha256")
+        told = {column: getattr(marked, column) for column in columns}
         db.execute(update(sends).where(sends.c.claim == marked.claim).values(told))

@@ -94,6 +94,7 @@ sends = Table(
     Column("claimed_at", Float, nullable=False),
     Column("file_id", String),
     Column("uploaded_at", Float),  # the provider's clock
+    Column("sent_sha256", String),  # of the body, where the requests are in it: what a claim was put into
     Column("posted_at", Float),  # from here on the batch may exist
     Column("fenced_at", Float),  # the provider's clock; from here on it can no longer come to be
     Column("remote_id", String, unique=True),

@@ -25,6 +25,7 @@ CHANGED: dict[str, object] = {
     "claimed_at": 1.5000001,
     "file_id": None,
     "uploaded_at": None,
+    "sent_sha256": "0123",
     "posted_at": 3.0,
     "fenced_at": 3.0,
     "remote_id": "batch_1",
