@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, cast
 import orjson
 
 from batch_pipeline.batches.candidates import CHUNK_BYTES, Asked, Chunk
-from batch_pipeline.batches.content import in_form_of, text_of
+from batch_pipeline.batches.content import for_model, in_form_of, media_tokens, text_of
 from batch_pipeline.batches.custom_id import custom_id
 from batch_pipeline.batches.envelope import Envelope
 from batch_pipeline.batches.rendering import renderer
@@ -50,6 +50,7 @@ class _Gathered:
     bodies: dict[str, bytes] = field(default_factory=dict[str, bytes])
     custom_ids: dict[str, str] = field(default_factory=dict[str, str])
     texts: dict[str, str] = field(default_factory=dict[str, str])
+    media_tokens: dict[str, int] = field(default_factory=dict[str, int])
     unusable: dict[str, UnusableRecord] = field(default_factory=dict[str, UnusableRecord])
     bytes: int = 0
 
@@ -67,6 +68,7 @@ class Asking:
         self._envelope = Envelope(snapshot)
         self._render = renderer(task)
         self._embeds = snapshot.embeds
+        self._model = counter.model
         self._counter = counter
         self._constant = 0 if self._embeds else counter.count(self._envelope.constant_text) + framing_tokens()
 
@@ -87,6 +89,7 @@ class Asking:
             body, fingerprint = b"", _of_unusable(row, part, content)
             gathered.unusable[fingerprint] = content
         else:
+            content = for_model(content, self._model)
             body = self._body(content)
             fingerprint = self._envelope.fingerprint(body)
         record_id = str(row["record_id"])
@@ -97,6 +100,7 @@ class Asking:
             gathered.bodies[fingerprint] = body
             gathered.custom_ids[fingerprint] = request_id
             gathered.texts[fingerprint] = text_of(content)
+            gathered.media_tokens[fingerprint] = media_tokens(content, self._model)
             gathered.bytes += len(body)
 
     def _body(self, content: Content) -> bytes:
@@ -108,7 +112,8 @@ class Asking:
 
         def count(wanted: Sequence[str]) -> list[int]:
             counted = self._counter.count_many([gathered.texts[fingerprint] for fingerprint in wanted])
-            return [self._constant + tokens for tokens in counted]
+            media = (self._constant + gathered.media_tokens[fingerprint] for fingerprint in wanted)
+            return [tokens + more for tokens, more in zip(counted, media, strict=True)]
 
         return Chunk(
             records=gathered.records,

@@ -43,9 +43,11 @@ def write_letters(pipeline: Pipeline, letters: Mapping[str, Sequence[str]]) -> N
 
 
 def parts_of(pipeline: Pipeline) -> dict[str, list[int]]:
+    """The parts that each row has answers of; there is one row a letter."""
     rows = query(pipeline, "SELECT record_id, list_transform(answers, a -> a.part) FROM letters")
-    assert len(dict(rows)) == len(rows)  # pyright: ignore[reportArgumentType] - two columns
-    return dict(rows)  # pyright: ignore[reportArgumentType, reportReturnType]
+    found = cast("list[tuple[str, list[int]]]", rows)
+    assert len(dict(found)) == len(found)
+    return dict(found)
 
 
 def test_each_part_is_a_request_and_the_answers_stand_in_one_row(pipeline: Pipeline, books: Books) -> None:
