@@ -133,7 +133,7 @@ def _sent_anew(pipeline: Pipeline, batch: Batch, remote: BatchObject) -> bool:
             return False
         if passing.param == "file_id" and send.number >= UPLOADS:
             return False
-        if passing.code == TOKEN_LIMIT and _larger_than_the_limit(db, batch, send, passing.message or ""):
+        if passing.code == TOKEN_LIMIT and _larger_than_the_limit(db, batch, send, remote, passing):
             return False
         wait = 0.0 if passing.param == "file_id" else min(PASSING_SECONDS * 2 ** (send.number - 1), LONGEST_SECONDS)
         batches.write(
@@ -153,15 +153,16 @@ def _passes(error: BatchError) -> bool:
     return error.code == TOKEN_LIMIT or error.param == "file_id"
 
 
-def _larger_than_the_limit(db: Connection, batch: Batch, send: Send, message: str) -> bool:
+def _larger_than_the_limit(db: Connection, batch: Batch, send: Send, remote: BatchObject, error: BatchError) -> bool:
     """Learns the limit from the provider's words; a batch beyond it never fits: its requests go in smaller ones."""
-    found = re.search(r"limit(?: of|:)? ?(?P<number>\d[\d,.]*)(?P<unit>[KMB]?)", message, re.IGNORECASE)
+    found = re.search(r"limit(?: of|:)? ?(?P<number>\d[\d,.]*)(?P<unit>[KMB]?)", error.message or "", re.IGNORECASE)
     if found is None:
         return False
     number = found["number"].rstrip(".,").replace(",", "")
     limit = int(float(number) * {"": 1, "K": 1e3, "M": 1e6, "B": 1e9}[found["unit"].upper()])
     job = jobs.get(db, batch.job_id)
-    others = budgets.queued_tokens(db, send.account, job.model) - batch.input_tokens
+    # what has ended since it was refused was beside it then
+    others = budgets.queued_tokens(db, send.account, job.model, float(remote.created_at)) - batch.input_tokens
     if others > 0 and batch.input_tokens <= limit:  # beside others it was too much, by the count that decides
         learn_token_limit(db, send.account, job, min(limit, others + batch.input_tokens - 1))
         return False

@@ -12,7 +12,8 @@ from batch_pipeline.batches.poll import poll
 from batch_pipeline.batches.status import JobStatus, status
 from batch_pipeline.batches.submit import submit
 from batch_pipeline.batches.turn import submit_job, take_turn
-from batch_pipeline.ledger import budgets, jobs
+from batch_pipeline.ledger import batches, budgets, events, jobs, sends
+from batch_pipeline.ledger.sends import Send
 from batch_pipeline_tests.batches.chain import batches_of, planned, run, write_notes
 from batch_pipeline_tests.books import Books
 
@@ -112,21 +113,47 @@ def test_no_more_is_queued_than_the_setting_allows(make_pipeline: Callable[..., 
     assert run(tight, job).outcomes == {"answered": 10}
 
 
-def test_a_limit_that_nobody_knew_is_learned_and_kept_to(
-    pipeline: Pipeline, make_pipeline: Callable[..., Pipeline], books: Books
+def test_ten_batches_of_40_percent_of_a_limit_that_nobody_knew_go_two_at_a_time_once_it_is_learned(
+    make_pipeline: Callable[..., Pipeline], books: Books
 ) -> None:
-    small = make_pipeline(max_requests=2)
-    write_notes(small, 20)
-    job = planned(small)
-    limit = int(2.5 * batches_of(small, job)[0].input_tokens)
+    pipeline = make_pipeline(max_requests=2)
+    write_notes(pipeline, 20)
+    job = planned(pipeline)
+    limit = int(2.5 * max(batch.input_tokens for batch in batches_of(pipeline, job)))
     books.order(
         {"kind": "token_limit", "limit": limit, "times": None},
         {"kind": "slow", "stage": "in_progress", "seconds": 0.2, "times": None},
     )
-    submit_job(small, job.job_id)
-    state = patiently(small, job)
+    assert len(submit_job(pipeline, job.job_id).created) == 10
+    most = 0
+
+    def watch() -> None:
+        nonlocal most
+        learned = learned_at(pipeline, job)
+        most = max(most, sum(1 for send in in_flight(pipeline, job) if send.claimed_at > learned))
+
+    state = patiently(pipeline, job, watch)
     assert (state.outcomes, state.attempts) == ({"answered": 20}, 1)
+    assert most == 2
+    refused_once_known = [
+        batch
+        for batch in books.batches
+        if batch["status"] == "failed" and float(str(batch["created"])) > learned_at(pipeline, job)
+    ]
+    assert refused_once_known == []
     assert books.lines_executed == 20
+
+
+def learned_at(pipeline: Pipeline, job: jobs.Job) -> float:
+    with pipeline.ledger.read() as db:
+        told = [event.at for event in events.of_job(db, job.job_id) if event.event == "token limit learned"]
+    return max(told, default=float("inf"))
+
+
+def in_flight(pipeline: Pipeline, job: jobs.Job) -> list[Send]:
+    with pipeline.ledger.read() as db:
+        rows = [batch.batch_id for batch in batches.of_job(db, job.job_id) if batch.ended_at is None]
+        return [send for batch_id in rows for send in sends.open_of_batch(db, batch_id)]
 
 
 def test_a_batch_larger_than_the_limit_itself_goes_in_smaller_ones(pipeline: Pipeline, books: Books) -> None:
@@ -149,12 +176,13 @@ def test_a_budget_does_not_keep_what_is_in_flight_from_being_polled(paid: Callab
     assert poll(tight, "openai").in_flight == 1
 
 
-def patiently(pipeline: Pipeline, job: jobs.Job) -> JobStatus:
-    """Takes turns to the end, without waiting where the pipeline would."""
+def patiently(pipeline: Pipeline, job: jobs.Job, watch: Callable[[], None] = lambda: None) -> JobStatus:
+    """Takes turns to the end, without waiting where the pipeline would; `watch` is called after each."""
     for _ in range(2_000):
         with pipeline.ledger.begin() as db:
             db.exec_driver_sql("UPDATE batches SET wait_until = 0 WHERE wait_until IS NOT NULL")
         take_turn(pipeline, job.job_id)
+        watch()
         if (state := status(pipeline, job.job_id)).final:
             return state
     raise AssertionError(f"not through: {status(pipeline, job.job_id)}")
