@@ -6,6 +6,7 @@ import dagster as dg
 
 from batch_pipeline.assets import keys
 from batch_pipeline.assets.adhoc import build_adhoc_jobs
+from batch_pipeline.assets.eval_scores import build_eval_scores
 from batch_pipeline.assets.issues import build_issues
 from batch_pipeline.assets.reports import build_reports
 from batch_pipeline.assets.task_assets import build_batch_assets
@@ -23,7 +24,7 @@ def build_definitions() -> dg.Definitions:
     tasks = [task for name, task in load_tasks().by_name.items() if not settings.tasks or name in settings.tasks]
     task_assets = [asset for task in tasks for asset in build_batch_assets(task)]
     followed = [*(keys.results_key(task.name) for task in tasks), keys.ADHOC_JOBS]
-    reports = [build_adhoc_jobs(), *build_reports(followed)]
+    reports = [build_adhoc_jobs(), *build_reports(followed), build_eval_scores(tasks, followed)]
     return dg.Definitions(
         assets=[build_issues(settings), *task_assets, *reports],
         jobs=[collect_issues],

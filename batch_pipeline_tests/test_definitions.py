@@ -22,7 +22,7 @@ def repository() -> dg.RepositoryDefinition:
 def test_there_are_exactly_these_assets(repository: dg.RepositoryDefinition) -> None:
     assets = {key.to_user_string() for key in repository.asset_graph.get_all_asset_keys()}
     of_tasks = {f"{task}/{part}" for task in TASKS for part in ("requests", "submission", "results")}
-    assert assets == {"issues", *of_tasks, "adhoc_jobs", "batch_jobs", "spend"}
+    assert assets == {"issues", *of_tasks, "adhoc_jobs", "batch_jobs", "spend", "eval_scores"}
 
 
 def test_there_are_exactly_these_jobs_schedules_and_sensors(repository: dg.RepositoryDefinition) -> None:

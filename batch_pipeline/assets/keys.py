@@ -8,6 +8,7 @@ ISSUES = dg.AssetKey("issues")
 ADHOC_JOBS = dg.AssetKey("adhoc_jobs")
 BATCH_JOBS = dg.AssetKey("batch_jobs")
 SPEND = dg.AssetKey("spend")
+EVAL_SCORES = dg.AssetKey("eval_scores")
 
 ACCOUNTED_FOR = "every_record_accounted_for"
 SHARE_ANSWERED = "share_answered"
@@ -42,3 +43,8 @@ def submit_step(task: str) -> str:
 def results_step(task: str) -> str:
     """The step that collects."""
     return f"{task}__results"
+
+
+def score_check(task: str) -> str:
+    """The check of a task's newest evaluation."""
+    return f"{task}_scores_well_enough"

@@ -45,6 +45,7 @@ def build_batch_monitor(
     definitions = list(assets)
     watched = watched_in(definitions)
     every = frozenset(key for asset in definitions for key in asset.keys)
+    report_checks = [check for asset in definitions if keys.EVAL_SCORES in asset.keys for check in asset.check_keys]
 
     @dg.sensor(  # pyright: ignore[reportUnknownMemberType] - dagster leaves types open
         name=name,
@@ -59,7 +60,7 @@ def build_batch_monitor(
         cursor = MonitorCursor.read(context.cursor)
         abandon_dead_plans(pipeline)
         seen = tick.look(pipeline, cursor, until)
-        asker = tick.Asker(pipeline, context.instance, watched, every)
+        asker = tick.Asker(pipeline, context.instance, watched, every, report_checks)
         seen.told += asker.told()
         requests = asker.ask(cursor)
         events = [*tick.changes(pipeline, seen.changed, watched), *tick.late(pipeline, watched, cursor)]

@@ -92,6 +92,7 @@ class Asker:
     watched: Mapping[str, Watched]
     assets: Set[dg.AssetKey]
     """All that the code location has: where `adhoc_jobs` and the reports are among them, they are asked for too."""
+    report_checks: Sequence[dg.AssetCheckKey] = ()
 
     def told(self) -> list[str]:
         """What runs are at work on, in words."""
@@ -134,8 +135,9 @@ class Asker:
             yield over_cells(None, [keys.ADHOC_JOBS], run_key=key, config=jobs_config({ADHOC_STEP: adhoc})), adhoc
 
     def _reports(self) -> list[dg.RunRequest]:
-        reports = [key for key in (keys.BATCH_JOBS, keys.SPEND) if key in self.assets]
-        return [over_cells(None, reports, run_key=f"reports:{self._count()}")] if reports else []
+        reports = [key for key in (keys.BATCH_JOBS, keys.SPEND, keys.EVAL_SCORES) if key in self.assets]
+        key = f"reports:{self._count()}" if reports else None
+        return [over_cells(None, reports, run_key=key, checks=self.report_checks)] if reports else []
 
     def _count(self) -> int:
         with self.pipeline.ledger.begin() as db:
