@@ -46,6 +46,7 @@ PROJECT_TABLES = frozenset(
         *("issue_versions", "issues", "issue_comments", "batch_requests", "request_records", "batch_results"),
         *("batch_jobs", "batches", "batch_items", "schema_steps"),
         *("gold_answers", "eval_runs", "eval_scores"),
+        *("images", "documents", "document_pages", "document_citations", "file_chunks"),
     }
 )
 """Names that no task may have: its table would take the place of one of ours."""
