@@ -15,7 +15,7 @@ from batch_pipeline.local_server.store import Store
 
 BATCHES = """
 SELECT batch_id, books.account, books.created, object ->> 'status' AS status, input_file_id, input_filename,
-       input_sha256, metadata, lines_executed, input_tokens, cached_tokens, output_tokens
+       input_sha256, metadata, lines_executed, inputs_embedded, input_tokens, cached_tokens, output_tokens
 FROM books JOIN batches ON batches.id = books.batch_id ORDER BY position
 """
 FILES = """
@@ -25,8 +25,8 @@ FROM files ORDER BY position
 """
 TOTALS = """
 SELECT count(*) AS batches_created, coalesce(sum(lines_executed), 0) AS lines_executed,
-       coalesce(sum(input_tokens), 0) AS input_tokens, coalesce(sum(cached_tokens), 0) AS cached_tokens,
-       coalesce(sum(output_tokens), 0) AS output_tokens
+       coalesce(sum(inputs_embedded), 0) AS inputs_embedded, coalesce(sum(input_tokens), 0) AS input_tokens,
+       coalesce(sum(cached_tokens), 0) AS cached_tokens, coalesce(sum(output_tokens), 0) AS output_tokens
 FROM books
 """
 REALTIME = "SELECT requests, input_tokens, cached_tokens, output_tokens FROM realtime"
@@ -35,8 +35,8 @@ REALTIME = "SELECT requests, input_tokens, cached_tokens, output_tokens FROM rea
 def books(store: Store) -> dict[str, object]:
     """The books: totals over all batches, `realtime`, and each batch and file, oldest first.
 
-    `lines_executed` counts each line that an engine was asked to answer, failed ones too; the tokens are those of
-    successful rows, as the provider bills them. `cached_tokens` are part of the input.
+    `lines_executed` counts each line that an engine was asked to answer, failed ones too; inputs embedded
+    and tokens are those of successful rows, as the provider bills them. `cached_tokens` are part of the input.
     """
     entries = store.rows(BATCHES)
     for entry in entries:

@@ -9,9 +9,9 @@ Every fault may have `times` (how often it strikes; 1 if not given, null for eve
 lets pass first).
 
 At a route (`on`: one name or a list of `files.create`, `files.list`, `files.get`, `files.content`, `files.delete`,
-`batches.create`, `batches.list`, `batches.get`, `batches.cancel`, `chat.create`, `responses.create`, `models.list`,
-`models.get`; `"*"` for any of them; Anthropic's batches go by the same names, their results by `files.content`, and
-have `batches.delete` and `messages.create` to themselves):
+`batches.create`, `batches.list`, `batches.get`, `batches.cancel`, `chat.create`, `responses.create`,
+`embeddings.create`, `models.list`, `models.get`; `"*"` for any of them; Anthropic's batches go by the same names, their
+results by `files.content`, and have `batches.delete` and `messages.create` to themselves):
 
     {"kind": "status", "on": "batches.create", "status": 429, "headers": {"retry-after": "1"}}    `code`, `message`, too
     {"kind": "status", "on": "*", "status": 502, "body": "<html>Bad gateway</html>"}     nothing is done
@@ -42,9 +42,11 @@ In the life of a batch, decided when it is created (`filename` as above; `times`
     {"kind": "prose", "text": "Sure! Here you go"}      rows answer in prose, not in JSON
     {"kind": "refusal"}                                 the model refuses
     {"kind": "truncated"}                               the answer ends in the middle, `finish_reason: length`
+    {"kind": "embeddings", "damage": "size"}            the last embedding of a row is one number short; `missing`: it
+                                                        is not there; `shuffled`: they come in another order
     {"kind": "lines", "damage": "garbled", "file": "output"}    `missing`, `doubled`, `foreign`: lines of a file
 
-The last five take `custom_id` (a pattern) and `every` (each n-th line of the input file, counted from 1) to choose
+The last six take `custom_id` (a pattern) and `every` (each n-th line of the input file, counted from 1) to choose
 rows. `lines` also knows the damages `shuffled` and `unended` (the last line break is missing), of the whole file.
 """
 
@@ -75,6 +77,7 @@ RouteName = Literal[
     "messages.create",
     "chat.create",
     "responses.create",
+    "embeddings.create",
     "models.list",
     "models.get",
 ]
@@ -279,6 +282,13 @@ class Truncated(_OfRows):
     text: str = '{"'
 
 
+class DamagedEmbeddings(_OfRows):
+    """Embeddings of a row are not what they should be; `index` says of each which input it is of, as always."""
+
+    kind: Literal["embeddings"]
+    damage: Literal["size", "missing", "shuffled"]
+
+
 class DamagedLines(_OfRows):
     """Lines of a finished file are not what they should be."""
 
@@ -291,7 +301,15 @@ RowFault = RowStatus | Prose | Refusal | Truncated
 RouteFault = StatusFault | ReplyLost | RequestLost | RequestLate | ReplyLate | ListingEmpty | ContentCut
 MomentFault = FileLate | DeleteLate | ListingLate | MetadataDropped
 BatchFault = Annotated[
-    ValidationFault | TokenLimit | Expire | Slow | CountsFault | FilesLate | RowFault | DamagedLines,
+    ValidationFault
+    | TokenLimit
+    | Expire
+    | Slow
+    | CountsFault
+    | FilesLate
+    | RowFault
+    | DamagedEmbeddings
+    | DamagedLines,
     Field(discriminator="kind"),
 ]
 Fault = Annotated[RouteFault | MomentFault | BatchFault, Field(discriminator="kind")]
@@ -311,6 +329,7 @@ _IN_BATCH = (
     Prose,
     Refusal,
     Truncated,
+    DamagedEmbeddings,
     DamagedLines,
 )
 

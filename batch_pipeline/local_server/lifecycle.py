@@ -175,11 +175,11 @@ class BatchLife:
 
     async def _execute(self) -> None:
         with await asyncio.to_thread(RowFiles, self._output, self._errors, self.record.object.endpoint) as rows:
-            lines = InputLines(self._input, without=rows.there)
+            lines, faults = InputLines(self._input, without=rows.there), RowFaults(self.record.faults)
             try:
-                async with aclosing(self._chunks(lines, rows)) as chunks:
+                async with aclosing(self._chunks(lines, rows, faults)) as chunks:
                     async for answers in self._engine.answer(chunks):
-                        await asyncio.to_thread(rows.write, answers)
+                        await asyncio.to_thread(rows.write, faults.damaged(answers))
                         self._count(rows)
             finally:
                 lines.close()
@@ -193,9 +193,8 @@ class BatchLife:
         if not self._stopped.is_set() and self.record.object.status == "in_progress":
             self._move("finalizing")
 
-    async def _chunks(self, lines: InputLines, rows: RowFiles) -> AsyncGenerator[Sequence[Request]]:
+    async def _chunks(self, lines: InputLines, rows: RowFiles, faults: RowFaults) -> AsyncGenerator[Sequence[Request]]:
         """The requests that are to be executed; those that were ordered to fail are answered here."""
-        faults = RowFaults(self.record.faults)
         given = rows.progress.executed
         while not self._interrupted.is_set() and not self._expired(rows):
             size = min(self._portion(), self._allowed() - given)
@@ -239,7 +238,7 @@ class BatchLife:
             self._saved = time.monotonic()
             with self._store.together():
                 self._store.save_batch(self.record)
-                self._store.book_lines(self.record.id, progress.executed, shown.usage)
+                self._store.book_lines(self.record.id, progress.executed, progress.inputs, shown.usage)
 
     # --- the ends ---
 

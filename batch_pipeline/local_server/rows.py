@@ -7,10 +7,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, cast
 
 import orjson
 
+from batch_pipeline.local_server.embeddings import EMBEDDINGS
 from batch_pipeline.local_server.engines.base import Answer, Request
 from batch_pipeline.local_server.ids import row_ids
 from batch_pipeline.local_server.store import owner_only
@@ -29,6 +30,9 @@ WHY_NOT = {
 
 _COMPARED_AT_ONCE = 1 << 20
 
+AT_ONCE = 4 << 20
+"""Bytes of input lines from which on no more of them are read at once: images and documents are in them."""
+
 
 @dataclass(slots=True)
 class Progress:
@@ -40,6 +44,8 @@ class Progress:
     cached_tokens: int = 0
     output_tokens: int = 0
     reasoning_tokens: int = 0
+    inputs: int = 0
+    """Inputs that were embedded."""
 
     @property
     def executed(self) -> int:
@@ -53,6 +59,7 @@ class Progress:
             return
         usage = answer.usage
         self.completed += 1
+        self.inputs += answer.inputs
         self.input_tokens += usage.input_tokens
         self.cached_tokens += usage.cached_tokens
         self.output_tokens += usage.output_tokens
@@ -118,7 +125,9 @@ class RowFiles:
                 if row := parse_output_line(raw):
                     if row.status_code is not None:
                         reply = read_reply(self._endpoint, row.body)
-                        self.progress.add(Answer(row.custom_id, row.status_code, b"", reply.usage))
+                        given = row.body.get("data") if self._endpoint == EMBEDDINGS else None
+                        inputs = len(cast("list[object]", given)) if isinstance(given, list) else 0
+                        self.progress.add(Answer(row.custom_id, row.status_code, b"", reply.usage, inputs))
                     yield row.custom_id
 
 
@@ -135,15 +144,16 @@ class InputLines:
         self._file.close()
 
     def next(self, count: int) -> list[Request]:
-        """The next requests, at most `count`; none at the end."""
+        """The next requests: at most `count`, fewer if they are large; none at the end."""
         requests: list[Request] = []
-        without = self._without
+        without, size = self._without, 0
         for raw in self._file:
             self._line += 1
+            size += len(raw)
             line = orjson.loads(raw)
             if not without or line["custom_id"] not in without:
                 requests.append(Request(line["custom_id"], line["url"], line["body"], self._line))
-                if len(requests) == count:
+                if len(requests) == count or size > AT_ONCE:
                     break
         return requests
 

@@ -60,6 +60,7 @@ CREATE TABLE IF NOT EXISTS books (
     input_sha256   TEXT,
     metadata       TEXT NOT NULL,
     lines_executed INTEGER NOT NULL DEFAULT 0,
+    inputs_embedded INTEGER NOT NULL DEFAULT 0,
     input_tokens   INTEGER NOT NULL DEFAULT 0,
     cached_tokens  INTEGER NOT NULL DEFAULT 0,
     output_tokens  INTEGER NOT NULL DEFAULT 0
@@ -99,12 +100,17 @@ WHERE account = :account AND listed_at <= :now AND (object ->> 'endpoint' = '/v1
   AND (:after IS NULL OR position {{beyond}} (SELECT position FROM batches WHERE id = :after))
 ORDER BY position {{order}} LIMIT :limit
 """  # noqa: S608 - as above
+ADD_INPUTS = "ALTER TABLE books ADD COLUMN inputs_embedded INTEGER NOT NULL DEFAULT 0"
+"""To a state that was made before there were embeddings."""
+
 ENTER_BOOKS = """
 INSERT INTO books (batch_id, account, created, input_file_id, input_filename, input_sha256, metadata)
 VALUES (?, ?, ?, ?, ?, ?, ?)
 """
 BOOK_LINES = """
-UPDATE books SET lines_executed = ?, input_tokens = ?, cached_tokens = ?, output_tokens = ? WHERE batch_id = ?
+UPDATE books
+SET lines_executed = ?, inputs_embedded = ?, input_tokens = ?, cached_tokens = ?, output_tokens = ?
+WHERE batch_id = ?
 """
 QUEUED_TOKENS = """
 SELECT coalesce(sum(tokens), 0) FROM batches
@@ -136,6 +142,8 @@ class Store:
         database.touch(mode=0o600)
         self._sql = sqlite3.connect(database, isolation_level=None)
         self._sql.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;" + SCHEMA)
+        if not any(column["name"] == "inputs_embedded" for column in self.rows("PRAGMA table_info(books)")):
+            self._sql.execute(ADD_INPUTS)
 
     def close(self) -> None:
         """Ends the connection."""
@@ -265,10 +273,10 @@ class Store:
             ENTER_BOOKS, (shown.id, batch.account, batch.created, shown.input_file_id, name, sha256, written)
         )
 
-    def book_lines(self, batch_id: str, lines: int, usage: BatchUsage) -> None:
-        """So many lines of a batch were executed so far, and this is billed for them."""
+    def book_lines(self, batch_id: str, lines: int, inputs: int, usage: BatchUsage) -> None:
+        """So many lines of a batch were executed so far, so many inputs embedded, and this is billed for them."""
         cached = usage.input_tokens_details.cached_tokens
-        self._sql.execute(BOOK_LINES, (lines, usage.input_tokens, cached, usage.output_tokens, batch_id))
+        self._sql.execute(BOOK_LINES, (lines, inputs, usage.input_tokens, cached, usage.output_tokens, batch_id))
 
     def book_realtime(self, input_tokens: int, cached_tokens: int, output_tokens: int) -> None:
         """A realtime request was answered."""

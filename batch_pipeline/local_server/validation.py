@@ -12,9 +12,13 @@ from typing import cast
 
 import orjson
 
+from batch_pipeline.local_server.embeddings import EMBEDDINGS, inputs_in
 from batch_pipeline.wire.batch import MAX_FILE_BYTES, MAX_REQUESTS, BatchError
 
 Json = dict[str, object]
+
+MAX_EMBEDDING_INPUTS = 50_000
+"""Of all requests of a batch (docs/wire-facts.md, 1.7)."""
 
 BYTES_PER_TOKEN = 4
 """Good enough for a queue's limit; the provider's own count of enqueued tokens is not public either."""
@@ -43,9 +47,14 @@ Please try again once some in_progress batches have been completed.""",
         "file_id",
     ),
     "too_many_tasks": (f"The batch input file contains more than {MAX_REQUESTS} requests.", None),  # Azure's code
+    "too_many_inputs": (f"The batch input file contains more than {MAX_EMBEDDING_INPUTS} embedding inputs.", None),
     "file_too_large": (f"The batch input file is larger than the {MAX_FILE_BYTES} maximum.", None),  # without a code
 }
 ORGANIZATION = "org-local"
+
+
+_CODES = {"file_too_large": None, "too_many_inputs": "too_many_tasks"}
+"""Where the code differs: a file too large has none; for too many inputs none is recorded, and Azure's is nearest."""
 
 
 @dataclass(slots=True)
@@ -74,6 +83,8 @@ def validate_input(path: Path, endpoint: str) -> Verdict:
     verdict.model, verdict.lines, verdict.errors = lines.model, lines.count, lines.errors
     if lines.count > MAX_REQUESTS:
         verdict.errors = [worded("too_many_tasks")]
+    elif lines.inputs > MAX_EMBEDDING_INPUTS:
+        verdict.errors = [worded("too_many_inputs")]
     return verdict
 
 
@@ -87,7 +98,7 @@ def worded(code: str, line: int | None = None, **words: object) -> BatchError:
     """An entry of `errors.data` in the words recorded for its code."""
     recorded, param = WORDS.get(code, (code, None))
     message = recorded.format(**words) if words else recorded
-    return BatchError(code=None if code == "file_too_large" else code, message=message, param=param, line=line)
+    return BatchError(code=_CODES.get(code, code), message=message, param=param, line=line)
 
 
 def cannot_find_file(file_id: str) -> BatchError:
@@ -104,6 +115,8 @@ class _Lines:
     def __init__(self, endpoint: str) -> None:
         self.endpoint = endpoint
         self.asked = ("messages",) if endpoint == "/v1/chat/completions" else ("input", "prompt")
+        self.inputs = 0
+        """Texts to embed."""
         self.model: str | None = None
         self.count = 0
         self.errors: list[BatchError] = []
@@ -152,7 +165,9 @@ class _Lines:
             return worded("mismatched_model", number)
         if body.get("stream"):
             return worded("streaming_unsupported", number)
-        if not any(body.get(name) for name in self.asked):
+        if self.endpoint == EMBEDDINGS and "input" in body:
+            self.inputs += inputs_in(body["input"])  # what is wrong with it comes up when it is executed
+        elif not any(body.get(name) for name in self.asked):
             return _required(self.asked[0].capitalize(), f"body.{self.asked[0]}", number)
         return None
 

@@ -29,6 +29,8 @@ class Answer:
     status: int
     body: bytes
     usage: Usage
+    inputs: int = 0
+    """Inputs that were embedded."""
 
 
 class Engine(Protocol):

@@ -9,6 +9,7 @@ from typing import cast
 import httpx2
 import orjson
 
+from batch_pipeline.local_server.embeddings import EMBEDDINGS, inputs_in
 from batch_pipeline.local_server.engines.base import Answer, Json, Request
 from batch_pipeline.local_server.envelope import error_body
 from batch_pipeline.wire.replies import Usage, read_reply
@@ -78,6 +79,8 @@ def _passed_on(request: Request, status: int, content: bytes) -> Answer:
         return Answer(
             request.custom_id, status if status >= 300 else 502, error_body(words, kind="server_error"), Usage()
         )
-    usage = read_reply(request.url, cast(Json, body)).usage if status < 300 and isinstance(body, dict) else Usage()
+    said = cast(Json, body) if status < 300 and isinstance(body, dict) else {}
+    usage = read_reply(request.url, said).usage
+    inputs = inputs_in(request.body.get("input")) if said and request.url == EMBEDDINGS else 0
     # Written anew: an answer that is laid out over many lines must become one.
-    return Answer(request.custom_id, status, orjson.dumps(body), usage)
+    return Answer(request.custom_id, status, orjson.dumps(body), usage, inputs)

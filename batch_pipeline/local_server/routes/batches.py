@@ -29,7 +29,7 @@ from batch_pipeline.local_server.store import Store
 from batch_pipeline.wire.batch import BatchObject, RequestCounts
 from batch_pipeline.wire.messages import MESSAGES
 
-ENDPOINTS = ("/v1/chat/completions", "/v1/responses")
+ENDPOINTS = ("/v1/chat/completions", "/v1/responses", "/v1/embeddings")
 """The endpoints that the engines answer; the provider has more."""
 
 WINDOW = 86400

@@ -1,4 +1,4 @@
-"""`/v1/chat/completions`, `/v1/responses` and `/v1/models`: the engine, asked directly."""
+"""`/v1/chat/completions`, `/v1/responses`, `/v1/embeddings` and `/v1/models`: the engine, asked directly."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ class ReplyRoutes:
         return [
             guard.route("POST", "/chat/completions", "chat.create", self.reply),
             guard.route("POST", "/responses", "responses.create", self.reply),
+            guard.route("POST", "/embeddings", "embeddings.create", self.reply),
             guard.route("GET", "/models", "models.list", self.models),
             guard.route("GET", "/models/{model}", "models.get", self.model),
         ]
