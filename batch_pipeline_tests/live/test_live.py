@@ -135,8 +135,12 @@ def test_files_of_an_ended_batch_that_come_late_are_waited_for(live: Runs, books
 
 
 def test_a_lost_reply_is_found_in_the_listing(live: Runs, books: Books) -> None:
-    books.order({"kind": "reply_lost", "on": "batches.create"}, {"kind": "listing_late", "seconds": 0.2})
-    assert live() == 0
+    books.order(
+        {"kind": "reply_lost", "on": "batches.create"},
+        {"kind": "listing_late", "seconds": 0.2},
+        {"kind": "slow", "stage": "in_progress", "seconds": 2},
+    )
+    assert live(replace(QUICK, longest=0.5)) == 0
     assert lines_of(books, live, "usage") == [ROWS]
     assert len(books.batches) == 4
 
