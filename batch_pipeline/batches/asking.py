@@ -68,6 +68,7 @@ class Asking:
         self._envelope = Envelope(snapshot)
         self._render = renderer(task)
         self._embeds = snapshot.embeds
+        self._cited = snapshot.citations
         self._model = counter.model
         self._counter = counter
         self._constant = 0 if self._embeds else counter.count(self._envelope.constant_text) + framing_tokens()
@@ -104,7 +105,7 @@ class Asking:
             gathered.bytes += len(body)
 
     def _body(self, content: Content) -> bytes:
-        body = orjson.dumps(in_form_of(self._envelope.endpoint, content))
+        body = orjson.dumps(in_form_of(self._envelope.endpoint, content, cited=self._cited))
         return b"[%b]" % body if self._embeds else body
 
     def _chunk(self, gathered: _Gathered) -> Chunk:

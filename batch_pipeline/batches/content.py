@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Mapping
+from functools import partial
 
+from batch_pipeline.batches.messages_form import message_block
 from batch_pipeline.batches.tokens import TokenCounter
 from batch_pipeline.tasks.content import Content, Document, Image, Part, Text
 from batch_pipeline.tasks.media.image_tokens import image_tokens
 from batch_pipeline.tasks.media.images import fitted
+from batch_pipeline.wire.messages import MESSAGES
 
 Json = dict[str, object]
 
@@ -17,11 +20,17 @@ PAGE_PIXELS = (1_240, 1_754)
 beside its text is documented (OpenAI, guide "File inputs"; Anthropic, "PDF support")."""
 
 
-def in_form_of(endpoint: str, content: Content) -> str | list[Mapping[str, object]]:
-    """The content as `endpoint` takes it: text as it is, each part in the endpoint's own form."""
+def in_form_of(endpoint: str, content: Content, *, cited: bool = False) -> str | list[Mapping[str, object]]:
+    """The content as `endpoint` takes it: text as it is, each part in the endpoint's own form.
+
+    `cited`: documents are to be cited, where the endpoint does so itself (`/v1/messages`).
+    """
     if isinstance(content, str):
         return content
-    form = _response_part if endpoint == "/v1/responses" else _chat_part
+    if endpoint == MESSAGES:
+        form = partial(message_block, cited=cited)
+    else:
+        form = _response_part if endpoint == "/v1/responses" else _chat_part
     return [form(part) if isinstance(part, Text | Image | Document) else part for part in content]
 
 

@@ -8,7 +8,9 @@ from typing import cast
 
 import orjson
 
+from batch_pipeline.batches.messages_form import message_line, message_params
 from batch_pipeline.tasks.snapshot import EMBEDDINGS, TaskSnapshot
+from batch_pipeline.wire.messages import MESSAGES
 
 _PLACE = "\x00the record's content\x00"
 _QUOTED_PLACE = orjson.dumps(_PLACE)
@@ -39,6 +41,8 @@ class Envelope:
 
     def line(self, custom_id: str, content: bytes) -> bytes:
         """One line of an input file; `content` is the JSON of what is asked."""
+        if self.endpoint == MESSAGES:
+            return message_line(custom_id.encode(), b"%b%b%b" % (self._head, content, self._tail))
         return b'{"custom_id":"%b","method":"POST","url":%b,"body":%b%b%b}\n' % (
             custom_id.encode(),
             self._url,
@@ -55,7 +59,11 @@ class Envelope:
         return digest.hexdigest()
 
 
-LIMIT_KEYS = {"/v1/chat/completions": "max_completion_tokens", "/v1/responses": "max_output_tokens"}
+LIMIT_KEYS = {
+    "/v1/chat/completions": "max_completion_tokens",
+    "/v1/responses": "max_output_tokens",
+    MESSAGES: "max_tokens",
+}
 """Where each endpoint has its output limit; embeddings have none."""
 
 
@@ -72,8 +80,9 @@ def doubled_limit(line: bytes, endpoint: str) -> bytes:
     if endpoint not in LIMIT_KEYS:
         return line
     request = cast("dict[str, dict[str, object]]", orjson.loads(line))
-    limit = request["body"][LIMIT_KEYS[endpoint]]
-    request["body"][LIMIT_KEYS[endpoint]] = 2 * limit if isinstance(limit, int) else limit
+    body = request["params" if endpoint == MESSAGES else "body"]
+    limit = body[LIMIT_KEYS[endpoint]]
+    body[LIMIT_KEYS[endpoint]] = 2 * limit if isinstance(limit, int) else limit
     return orjson.dumps(request) + b"\n"
 
 
@@ -103,6 +112,7 @@ def _embedding(snapshot: TaskSnapshot, content: object) -> dict[str, object]:
 _BUILDERS: dict[str, Callable[[TaskSnapshot, object], dict[str, object]]] = {
     "/v1/responses": _response,
     EMBEDDINGS: _embedding,
+    MESSAGES: message_params,
 }
 
 

@@ -54,12 +54,12 @@ class Result:
     """Of an embedding: its numbers, 32 bits each, in this machine's order of bytes."""
 
 
-def judge(line: OutputLine, endpoint: str, validate: Validate) -> Result:
-    """The outcome of a row of a batch's files."""
+def judge(line: OutputLine, endpoint: str, validate: Validate, *, cited: bool = False) -> Result:
+    """The outcome of a row of a batch's files; `cited` as in `read_reply`."""
     bad = judge_status(line)
     if bad is not None:
         return bad
-    reply = read_reply(endpoint, line.body)
+    reply = read_reply(endpoint, line.body, cited=cited)
     if reply.stop == "refusal":
         return Result("refused", line.status_code, "refusal", reply.text, reply.text, reply.usage)
     if reply.stop == "length":

@@ -19,6 +19,7 @@ from batch_pipeline.warehouse import answers, results
 from batch_pipeline.warehouse.plan_index import inputs_of_batch
 from batch_pipeline.warehouse.results import Written
 from batch_pipeline.wire.lines import OutputLine, parse_output_line
+from batch_pipeline.wire.messages import MESSAGES, parse_result_line
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -39,7 +40,7 @@ def judge_of(connection: DuckDBPyConnection, snapshot: TaskSnapshot, written: Wr
         dimensions = snapshot.dimensions or answers.dimensions(connection, snapshot.name, snapshot.model)
         return EmbeddingJudge(inputs_of_batch(connection, written.requests, written.number), dimensions)
     endpoint, validate = snapshot.endpoint, validator(snapshot.answer_schema)
-    return lambda line: ((line.custom_id, judge(line, endpoint, validate)),)
+    return lambda line: ((line.custom_id, judge(line, endpoint, validate, cited=snapshot.citations)),)
 
 
 class Rows:
@@ -47,6 +48,7 @@ class Rows:
 
     def __init__(self, pipeline: Pipeline, snapshot: TaskSnapshot, garbled: Garbled, judge: Judge) -> None:
         self._judge = judge
+        self._parse = parse_result_line if snapshot.endpoint == MESSAGES else parse_output_line
         self._settlement = Settlement(pipeline.prices.tariff(snapshot.provider, snapshot.model))
         self._garbled = garbled
         self._place = 0
@@ -56,7 +58,7 @@ class Rows:
         for lines in _chunks(paths):
             rows: list[tuple[str, Result]] = []
             for raw in lines:
-                line = parse_output_line(raw)
+                line = self._parse(raw)
                 if line is None:
                     self._garbled.count += bool(raw.strip())
                 else:

@@ -20,6 +20,7 @@ from batch_pipeline.settings import ProviderName
 from batch_pipeline.tasks.content import Content
 from batch_pipeline.tasks.schema import Schema, columns, list_of_parts, strict_schema
 from batch_pipeline.tasks.snapshot import EMBEDDINGS, TaskSnapshot
+from batch_pipeline.wire.messages import MESSAGES
 
 Record = Mapping[str, object]
 """One row of a task's `records`: column to value."""
@@ -57,7 +58,7 @@ SCORES = ("accuracy", "macro_f1")
 _OURS_IN_BODY = frozenset(
     {
         *("model", "messages", "input", "instructions", "response_format", "text", "stream", "n"),
-        *("max_tokens", "max_completion_tokens", "max_output_tokens"),
+        *("max_tokens", "max_completion_tokens", "max_output_tokens", "system", "output_config"),
     }
 )
 """Fields of a request's body that are made of the task, counted and priced; `parameters` may not change them."""
@@ -224,7 +225,7 @@ class BatchTask:
         """The task as a job keeps it: all that is needed to collect it, whatever the file says by then."""
         return TaskSnapshot(
             name=self.name,
-            endpoint=ENDPOINTS[self.endpoint],
+            endpoint=MESSAGES if provider == "anthropic" else ENDPOINTS[self.endpoint],
             provider=provider,
             model=model,
             variant=variant,
