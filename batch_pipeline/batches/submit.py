@@ -106,7 +106,10 @@ def create(pipeline: Pipeline, provider: Provider, batch_id: str) -> str | None:
         if send is None:
             why_not = "another process is sending it"
         elif send.account != provider.account:
-            why_not = "it was sent with another key or base URL: put that back, or resolve it"
+            why_not = (
+                f"it was sent with another key or base URL (account {send.account}, now it is {provider.account}): "
+                "put that back, or resolve it"
+            )
         elif send.remote_id is None:
             why_not = _next_step(pipeline, provider, batch, send)
     return why_not

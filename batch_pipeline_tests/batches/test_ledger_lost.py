@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+import sqlite3
 from collections.abc import Callable, Generator
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -11,8 +13,10 @@ import pytest
 from batch_pipeline.batches import points
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.status import status
+from batch_pipeline.batches.submit import create
 from batch_pipeline.batches.turn import submit_job
 from batch_pipeline.errors import LedgerReplaced, PipelineError
+from batch_pipeline.ledger import batches, budgets
 from batch_pipeline_tests.batches.chain import planned, run, write_notes
 from batch_pipeline_tests.books import Books
 
@@ -42,6 +46,20 @@ def at(point: str, step: Callable[[], None]) -> None:
             step()
 
     points.hook = hook
+
+
+def copy_of(pipeline: Pipeline) -> Path:
+    """The ledger as it is now."""
+    copy = pipeline.data_dir / "copy.db"
+    with closing(sqlite3.connect(pipeline.data_dir / "ledger.db")) as here, closing(sqlite3.connect(copy)) as there:
+        here.backup(there)
+    return copy
+
+
+def replace_ledger(pipeline: Pipeline, copy: Path) -> None:
+    """Whoever has it open goes on in the file that is gone."""
+    remove_ledger(pipeline)
+    shutil.copy(copy, pipeline.data_dir / "ledger.db")
 
 
 def test_a_job_that_is_planned_again_after_its_ledger_was_deleted_is_found(
@@ -134,3 +152,90 @@ def test_a_job_whose_key_was_taken_meanwhile_is_collected_and_nothing_more_of_it
     submitted(theirs, other.job_id)
     assert run(ours, mine).outcomes == {"answered": 3}
     assert status(ours, other.job_id).batches[0].remote_id is not None
+
+
+@pytest.mark.parametrize(
+    "point", ["claim.recorded", "upload.recorded", "send.marker_synced", "send.posted_recorded", "send.replied"]
+)
+@pytest.mark.parametrize("reply", ["came", "lost"])
+def test_a_ledger_that_is_replaced_by_its_older_copy_under_its_submitter_sends_nothing_twice(
+    make_pipeline: Callable[..., Pipeline], books: Books, point: str, reply: str
+) -> None:
+    """The copy is of before the second batch was claimed; all three are known again, one is adopted."""
+    before, after = make_pipeline(max_requests=1), make_pipeline(max_requests=1)
+    write_notes(before, 3)
+    job = planned(before, key="nightly")
+    with before.ledger.read() as db:
+        first = batches.of_job(db, job.job_id)[0].batch_id
+    assert create(before, before.provider("local"), first) is None
+    copy = copy_of(before)
+    if reply == "lost":
+        books.order({"kind": "reply_lost", "on": "batches.create", "times": 2})
+    at(point, lambda: replace_ledger(before, copy))
+    with suppress(PipelineError):
+        submit_job(before, job.job_id)
+    with suppress(PipelineError):
+        submit_job(before, job.job_id)
+    assert planned(after, key="nightly").job_id == job.job_id
+    assert run(after, job).outcomes == {"answered": 3}
+    assert (len(books.paid), books.lines_executed) == (3, 3)
+
+
+@pytest.mark.parametrize("loss", ["removed", "replaced"])
+def test_what_was_spent_this_month_is_known_to_the_ledger_that_took_the_place(
+    make_pipeline: Callable[..., Pipeline], books: Books, loss: str
+) -> None:
+    """One job is collected, another in flight: neither counts for nothing in the next admission."""
+
+    def make(**settings: object) -> Pipeline:
+        return make_pipeline(OPENAI_API_KEY="k", OPENAI_BASE_URL=books.url, **settings)
+
+    before = make()
+    before.ledger.close()
+    with before.ledger.begin():
+        pass
+    copy = copy_of(before)
+    write_notes(before, 3)
+    cost = run(before, planned(before, provider="openai")).cost_usd
+    write_notes(before, 6)
+    second = planned(before, provider="openai")
+    submit_job(before, second.job_id)
+    with before.ledger.read() as db:
+        spent = budgets.spent_between(db, 0.0, 1e12)
+    assert spent == pytest.approx(cost + second.bound_usd)
+    if loss == "removed":
+        remove_ledger(before)
+    else:
+        replace_ledger(before, copy)
+    after = make(budget_month_usd=spent)
+    write_notes(after, 9)
+    third = planned(after, provider="openai")
+    assert third.requests == 3
+    (why,) = submit_job(after, third.job_id).not_yet.values()
+    assert "budget: this month may spend" in why
+    assert run(after, second).outcomes == {"answered": 3}
+    with after.ledger.read() as db:
+        assert budgets.spent_between(db, 0.0, 1e12) >= cost
+    assert books.lines_executed == 6
+
+
+def test_two_ledgers_that_send_under_one_pipeline_id_send_each_request_once(
+    make_pipeline: Callable[..., Pipeline], books: Books, tmp_path: Path
+) -> None:
+    """Both plan and submit in turns; each settles and adopts what the other sent before it sends anything itself."""
+    ours = make_pipeline(max_requests=1)
+    theirs = make_pipeline(max_requests=1, ledger_url=f"sqlite:///{tmp_path / 'theirs.db'}")
+    assert ours.pipeline_id == theirs.pipeline_id
+    write_notes(ours, 4)
+    job = planned(ours, key="nightly")
+    with ours.ledger.read() as db:
+        first = batches.of_job(db, job.job_id)[0].batch_id
+    create(ours, ours.provider("local"), first)
+    assert planned(theirs, key="nightly").job_id == job.job_id
+    books.order({"kind": "reply_lost", "on": "batches.create", "times": 3})
+    for pipeline in (theirs, ours, theirs, ours, theirs):
+        with suppress(PipelineError):
+            submit_job(pipeline, job.job_id)
+    for pipeline in (ours, theirs):
+        assert run(pipeline, job).outcomes == {"answered": 4}
+    assert (len(books.paid), books.lines_executed) == (4, 4)

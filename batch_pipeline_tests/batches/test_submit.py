@@ -9,9 +9,10 @@ import pytest
 
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.submit import submit
-from batch_pipeline.batches.turn import submit_job
+from batch_pipeline.batches.turn import submit_job, take_turn
 from batch_pipeline.errors import DamagedFile, MissingKey, ProviderRefused, ProviderUnreachable
-from batch_pipeline.ledger import batches
+from batch_pipeline.ledger import batches, events
+from batch_pipeline.ledger.jobs import Job
 from batch_pipeline_tests.batches.chain import batches_of, planned, run, sends_of, write_notes
 from batch_pipeline_tests.books import Books
 
@@ -34,7 +35,7 @@ def test_a_batch_carries_its_claim_and_can_be_told_from_others(pipeline: Pipelin
     assert batch["input_filename"] == f"{pipeline.pipeline_id}-{job.job_id}-0000-{send.claim}.jsonl"
 
 
-@pytest.mark.parametrize("lost", [1, 2, 3])
+@pytest.mark.parametrize("lost", [1, 3])
 def test_a_lost_reply_is_looked_for_and_adopted(pipeline: Pipeline, books: Books, lost: int) -> None:
     books.order({"kind": "reply_lost", "on": "batches.create", "times": lost})
     write_notes(pipeline, 3)
@@ -43,6 +44,20 @@ def test_a_lost_reply_is_looked_for_and_adopted(pipeline: Pipeline, books: Books
     assert run(pipeline, job).outcomes == {"answered": 3}
     assert len(books.batches) == 1
     assert books.lines_executed == 3
+    assert told(pipeline, job).count("adopted") == 1
+
+
+def test_three_replies_that_are_lost_running_are_three_batches(
+    make_pipeline: Callable[..., Pipeline], books: Books
+) -> None:
+    pipeline = make_pipeline(max_requests=1)
+    books.order({"kind": "reply_lost", "on": "batches.create", "times": 3})
+    write_notes(pipeline, 3)
+    job = planned(pipeline)
+    assert len(submit_job(pipeline, job.job_id).not_yet) == 3
+    assert run(pipeline, job).outcomes == {"answered": 3}
+    assert (len(books.batches), books.lines_executed) == (3, 3)
+    assert told(pipeline, job).count("adopted") == 3
 
 
 @pytest.mark.parametrize("fault", [HTML, {"kind": "request_lost", "on": "batches.create"}])
@@ -154,17 +169,29 @@ def test_two_processes_that_submit_at_once_create_one_batch(
     assert len(books.paid) == 1
 
 
-def test_a_batch_sent_with_another_key_is_left_alone(make_pipeline: Callable[..., Pipeline], books: Books) -> None:
+@pytest.mark.parametrize("other", [{"OPENAI_API_KEY": "two"}, {"OPENAI_PROJECT_ID": "proj_two"}])
+@pytest.mark.parametrize("fault", ["reply_lost", "request_lost"])
+def test_a_batch_sent_with_another_key_is_left_alone_and_the_account_is_named(
+    make_pipeline: Callable[..., Pipeline], books: Books, other: dict[str, object], fault: str
+) -> None:
+    """The other project's listing is 200 and empty, and proves nothing."""
     ours = make_pipeline(OPENAI_API_KEY="one", OPENAI_BASE_URL=books.url)
-    theirs = make_pipeline(OPENAI_API_KEY="two", OPENAI_BASE_URL=books.url)
-    books.order({"kind": "reply_lost", "on": "batches.create"})
+    theirs = make_pipeline(**{"OPENAI_API_KEY": "one", "OPENAI_BASE_URL": books.url, **other})
+    books.order({"kind": fault, "on": "batches.create"})
     write_notes(ours, 2)
     job = planned(ours, provider="openai")
     submit_job(ours, job.job_id)
+    (send,) = sends_of(ours, job)
+    before = len(books.batches)
+    books.order({"kind": "listing_empty", "times": 3})
     for _ in range(3):
-        assert "another key" in submit_job(theirs, job.job_id).not_yet[f"{job.job_id}-0000"]
+        why = submit_job(theirs, job.job_id).not_yet[f"{job.job_id}-0000"]
+        assert f"another key or base URL (account {send.account}, now it is " in why
+        take_turn(theirs, job.job_id)
+    assert (len(books.batches), sends_of(ours, job)) == (before, [send])
+    books.order()
     assert run(ours, job).outcomes == {"answered": 2}
-    assert len(books.batches) == 1
+    assert (len(books.paid), books.lines_executed) == (1, 2)
 
 
 def test_a_claim_that_was_never_posted_goes_with_another_url(
@@ -224,6 +251,11 @@ def test_a_file_that_was_changed_after_planning_is_not_sent(pipeline: Pipeline, 
     assert "not as it was planned" in turn.not_yet[f"{job.job_id}-0000"]
     assert not isinstance(turn.stopped, DamagedFile)
     assert books.batches == []
+
+
+def told(pipeline: Pipeline, job: Job) -> list[str]:
+    with pipeline.ledger.read() as db:
+        return [event.event for event in events.of_job(db, job.job_id)]
 
 
 def _wait_no_longer(pipeline: Pipeline, batch_id: str) -> None:
