@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from batch_pipeline.warehouse.citations import make_citations_view
 from batch_pipeline.warehouse.names import quoted, text_literal
 
 if TYPE_CHECKING:
@@ -108,6 +109,8 @@ def make_table(connection: DuckDBPyConnection, task: str, answer_columns: Mappin
         FROM {quoted(task)}
         QUALIFY row_number() OVER (PARTITION BY record_id, variant ORDER BY answered_at DESC, job_id DESC) = 1
     """)  # noqa: S608 - names are quoted
+    if "citations" in answer_columns:
+        make_citations_view(connection)
 
 
 def parsed(answer_columns: Mapping[str, str], text: str) -> str:
