@@ -9,7 +9,20 @@ from typing import Annotated
 
 import typer
 
-from batch_pipeline.cli import cost, demo, dev, evaluation, issues, jobs, local_server, operations, query, submit, tasks
+from batch_pipeline.cli import (
+    cost,
+    demo,
+    dev,
+    evaluation,
+    history,
+    issues,
+    jobs,
+    local_server,
+    operations,
+    query,
+    submit,
+    tasks,
+)
 from batch_pipeline.cli.log import show_more, tell_error
 from batch_pipeline.errors import PipelineError
 
@@ -41,7 +54,7 @@ def _everywhere(
         show_more()
 
 
-for group in (demo, dev, tasks, issues, submit, jobs, evaluation, cost, query, operations, local_server):
+for group in (demo, dev, tasks, issues, submit, jobs, history, evaluation, cost, query, operations, local_server):
     group.add_to(app)
 
 

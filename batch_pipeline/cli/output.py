@@ -36,6 +36,17 @@ def say(text: str = "") -> None:
     print(text)
 
 
+def say_wrapped(text: str, indent: int = 0) -> None:
+    """Prints a paragraph: in a terminal as wide as that is, each of its lines indented; into a pipe in one line."""
+    from shutil import get_terminal_size
+    from textwrap import wrap
+
+    room = max(40, get_terminal_size().columns) if sys.stdout.isatty() else _PIPED_WIDTH
+    margin = " " * indent
+    for line in wrap(text, room, initial_indent=margin, subsequent_indent=margin, break_on_hyphens=False):
+        say(line)
+
+
 def print_json(value: object) -> None:
     """Prints a value as JSON; dates as ISO 8601."""
     print(as_json_text(value), end="")
@@ -121,6 +132,11 @@ def plural(count: int, one: str, many: str | None = None) -> str:
 def moment(seconds: float) -> str:
     """A time, to the minute, in UTC."""
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def second(seconds: float) -> str:
+    """A time, to the second, in UTC."""
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S}"
 
 
 def _decimals(amount: float) -> int:

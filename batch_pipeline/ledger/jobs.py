@@ -202,11 +202,10 @@ def set_shared(db: Connection, job_id: str, outcomes: Counts) -> bool:
     return bool(db.execute(update(jobs).where(first).values(shared_at=time.time(), shared_outcomes=outcomes)).rowcount)
 
 
-def close(db: Connection, root_job_id: str) -> None:
-    """Nothing more will be sent for this job, nor for its attempts."""
-    db.execute(
-        update(jobs).where(jobs.c.root_job_id == root_job_id, jobs.c.closed_at.is_(None)).values(closed_at=time.time())
-    )
+def close(db: Connection, root_job_id: str) -> bool:
+    """Nothing more will be sent for this job, nor for its attempts; False if that was so."""
+    still_open = (jobs.c.root_job_id == root_job_id) & jobs.c.closed_at.is_(None)
+    return bool(db.execute(update(jobs).where(still_open).values(closed_at=time.time())).rowcount)
 
 
 def reopen(db: Connection, root_job_id: str) -> None:
