@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.points import reach
@@ -36,11 +37,20 @@ def _collected(pipeline: Pipeline, job: Job) -> bool:
 
 
 def _remove(pipeline: Pipeline, job: Job) -> int:
+    """The plan goes first: with it, and without the markers, a ledger that is lost meanwhile would send it again."""
     folder = pipeline.folder(job.job_id)
-    size = sum(path.stat().st_size for path in folder.path.iterdir())
+    size = _size(folder.path)
     with pipeline.ledger.read() as db:
         claims = [s.claim for batch in batches.of_job(db, job.job_id) for s in sends.of_batch(db, batch.batch_id)]
-    pipeline.markers.remove(claims)
+    folder.plan.unlink(missing_ok=True)
     reach("prune.half")
+    pipeline.markers.remove(claims)
     folder.remove()
     return size
+
+
+def _size(folder: Path) -> int:
+    try:
+        return sum(path.stat().st_size for path in folder.iterdir())
+    except FileNotFoundError:  # another process prunes too
+        return 0

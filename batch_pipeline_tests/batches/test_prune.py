@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+
+import pytest
 
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.prune import prune
+from batch_pipeline.batches.recover import recover_all
+from batch_pipeline.batches.submit import submit
 from batch_pipeline.batches.turn import submit_job
+from batch_pipeline.settings import Settings
+from batch_pipeline_tests.batches.apart import killed_at
 from batch_pipeline_tests.batches.chain import answers, planned, run, write_notes
 from batch_pipeline_tests.books import Books
 
@@ -43,3 +50,38 @@ def test_remote_files_go_where_the_setting_says_so(make_pipeline: Callable[..., 
     write_notes(pipeline, 3)
     run(pipeline, planned(pipeline))
     assert books.files_kept == 0
+
+
+@pytest.mark.parametrize("listing", ["whole", "empty"])
+def test_a_prune_that_is_killed_in_the_middle_sends_nothing_again_when_the_ledger_is_lost_too(
+    make_pipeline: Callable[..., Pipeline], books: Books, listing: str
+) -> None:
+    pipeline = make_pipeline()
+    write_notes(pipeline, 3)
+    job = planned(pipeline)
+    run(pipeline, job)
+    killed_at("prune.half", partial(prune_all, pipeline.settings))
+    for path in pipeline.data_dir.glob("ledger.db*"):
+        path.unlink()
+    if listing == "empty":  # the provider has forgotten what is so old
+        books.order({"kind": "listing_empty", "times": None})
+    after = make_pipeline()
+    recover_all(after, "local")
+    submit(after, "local")
+    assert planned(after).records == 0
+    assert len(answers(after)) == 3
+    assert (len(books.batches), books.lines_executed) == (1, 3)
+
+
+def test_a_prune_that_was_killed_is_taken_up_again(pipeline: Pipeline) -> None:
+    write_notes(pipeline, 3)
+    job = planned(pipeline)
+    run(pipeline, job)
+    killed_at("prune.half", partial(prune_all, pipeline.settings))
+    assert prune(pipeline, older_than_days=0).jobs == 1
+    assert not pipeline.folder(job.job_id).path.exists()
+    assert pipeline.markers.claims() == set()
+
+
+def prune_all(settings: Settings) -> None:
+    prune(Pipeline(settings), older_than_days=0)
