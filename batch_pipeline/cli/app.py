@@ -20,6 +20,7 @@ from batch_pipeline.cli import (
     local_server,
     operations,
     query,
+    similar,
     submit,
     tasks,
 )
@@ -54,7 +55,21 @@ def _everywhere(
         show_more()
 
 
-for group in (demo, dev, tasks, issues, submit, jobs, history, evaluation, cost, query, operations, local_server):
+for group in (
+    demo,
+    dev,
+    tasks,
+    issues,
+    submit,
+    jobs,
+    history,
+    evaluation,
+    similar,
+    cost,
+    query,
+    operations,
+    local_server,
+):
     group.add_to(app)
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from batch_pipeline.warehouse.answers import make_table, parsed, parsed_members
 from batch_pipeline.warehouse.names import quoted
+from batch_pipeline.warehouse.neighbours import make_duplicates_view
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -318,6 +319,8 @@ def _write_answers(connection: DuckDBPyConnection, sql: str, batch: Written) -> 
         "object": parsed(batch.answer_columns, text),
     }[batch.answer_kind]
     _run(connection, sql.format(table=table, fields=fields), batch)
+    if batch.answer_kind == "embedding":
+        make_duplicates_view(connection, batch.task, batch.model)
 
 
 def _run(connection: DuckDBPyConnection, sql: str, batch: Written, **more: object) -> DuckDBPyConnection:
