@@ -5,14 +5,17 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import cast
 
+import numpy as np
 import orjson
 import pytest
 
 from batch_pipeline.local_server import LocalServerOptions, start
+from batch_pipeline.local_server.embeddings import EMBEDDINGS
 from batch_pipeline.local_server.engines.base import Answer, Request, answer_one
 from batch_pipeline.local_server.engines.chats import ChatRefused, chat_asked
 from batch_pipeline.local_server.engines.smollm2 import SmolLM2
 from batch_pipeline_tests.local_server.account import Account, Json, request_line
+from batch_pipeline_tests.local_server.attachments import PICTURE, data_url, pdf
 
 CHAT = "/v1/chat/completions"
 
@@ -46,7 +49,42 @@ def test_a_small_model_answers_within_the_schema(tmp_path: Path) -> None:
         outcome = account.outcome(account.ended(batch.id))
     assert orjson.loads(cast(str, outcome["label"].text))["label"] in ("bug", "feature", "question")
     assert 0 <= orjson.loads(cast(str, outcome["share"].text))["share"] <= 1
-    assert [outcome[name].status for name in ("picture", "impossible")] == [400, 400]
+    assert 0 <= orjson.loads(cast(str, outcome["picture"].text))["share"] <= 1
+    assert outcome["impossible"].status == 400
+
+
+SUBJECTS = [
+    ("Rollback fails while the old release is still draining", "The rollback of a release aborts halfway"),
+    ("Dark colours for the chart's legend", "The colours of a chart's axis can't be changed"),
+    ("Der Dienst startet unter Windows nicht", "Absturz beim Start des Dienstes"),
+]
+
+
+@needs_the_model
+def test_texts_on_one_subject_are_nearer_than_others() -> None:
+    texts = [text for pair in SUBJECTS for text in pair]
+    asked: list[Json] = [
+        {"model": "smollm2-135m", "input": texts, "dimensions": 576},
+        {"model": "text-embedding-3-small", "input": [[9707], "日本語🙂" * 1000]},
+        {"model": "smollm2-135m", "input": "x", "dimensions": 100},
+    ]
+
+    async def ask() -> list[Answer]:
+        engine = SmolLM2(None, None)
+        try:
+            return [await answer_one(engine, Request("a", EMBEDDINGS, body)) for body in asked]
+        finally:
+            await engine.close()
+
+    near, odd, refused = asyncio.run(ask())
+    vectors = np.array([row["embedding"] for row in orjson.loads(near.body)["data"]])
+    assert vectors.shape == (6, 576)
+    assert np.linalg.norm(vectors, axis=1) == pytest.approx(1)
+    cosines = vectors @ vectors.T - 2 * np.eye(6)
+    assert cosines.argmax(axis=1).tolist() == [1, 0, 3, 2, 5, 4]
+    assert near.inputs == 6
+    assert 384 < odd.usage.input_tokens < 384 + 20
+    assert (refused.status, b"does not support specifying dimensions" in refused.body) == (400, True)
 
 
 @needs_the_model
@@ -81,6 +119,16 @@ def test_both_endpoints_become_the_same_chat() -> None:
     assert chat.messages == (("system", "Be kind."), ("user", "Hello"))
     assert (chat.max_tokens, chat.temperature, chat.schema) == (9, 0.0, None)
     assert chat_asked(_chat([("developer", "Be kind."), ("user", "Hello")]), 512).messages == chat.messages
+
+
+def test_a_model_that_cannot_see_is_told_of_images_and_reads_the_pages_of_a_document() -> None:
+    content = [
+        {"type": "text", "text": "What is it?"},
+        {"type": "image_url", "image_url": {"url": PICTURE}},
+        {"type": "file", "file": {"filename": "a.pdf", "file_data": data_url(pdf("One.", "Two."))}},
+    ]
+    chat = chat_asked(Request("a", CHAT, {"model": "m", "messages": [{"role": "user", "content": content}]}), 512)
+    assert chat.messages == (("user", "What is it?\n[image]\n[a.pdf]\n[page 1]\nOne.\n[page 2]\nTwo."),)
 
 
 @pytest.mark.parametrize("messages", [[], [("user", "")]])

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import cast
 
 from batch_pipeline.local_server.engines.base import Json, Request
+from batch_pipeline.local_server.engines.parts import Document, Part, Picture, messages_in
 from batch_pipeline.local_server.engines.schemas import schema_asked
 
 DEFAULT_TOKENS = 256
@@ -67,10 +67,11 @@ def chat_asked(request: Request, most_tokens: int) -> Chat:
     """The chat that a request asks for.
 
     Raises:
-        ChatRefused: Something else than text is in it, or nothing.
+        ChatRefused: There is no text in it.
+        ApiError: A part is none that the endpoint takes, or holds something else than it says.
     """
     body = request.body
-    messages = tuple(_of_responses(body) if request.url == "/v1/responses" else _messages(body.get("messages")))
+    messages = tuple(("system" if role == "developer" else role, _text(parts)) for role, parts in messages_in(request))
     if not any(text for _, text in messages):
         raise ChatRefused("Messages parameter is required.", "messages")
     limits = (body.get(name) for name in ("max_output_tokens", "max_completion_tokens", "max_tokens"))
@@ -84,28 +85,18 @@ def chat_asked(request: Request, most_tokens: int) -> Chat:
     )
 
 
-def _of_responses(body: Json) -> Iterator[tuple[str, str]]:
-    if isinstance(instructions := body.get("instructions"), str):
-        yield "system", instructions
-    given = body.get("input")
-    yield from [("user", _clean(given))] if isinstance(given, str) else _messages(given)
+def _text(parts: Sequence[Part]) -> str:
+    return _clean("\n".join(map(_words, parts)))
 
 
-def _messages(given: object) -> Iterator[tuple[str, str]]:
-    for message in cast("list[object]", given) if isinstance(given, list) else []:
-        said = cast(Json, message) if isinstance(message, dict) else {}
-        role = str(said.get("role") or "user")
-        yield "system" if role == "developer" else role, _text(said.get("content"))
-
-
-def _text(content: object) -> str:
-    if isinstance(content, str):
-        return _clean(content)
-    parts = cast("list[Json]", content) if isinstance(content, list) else []
-    for part in parts:
-        if part.get("type") not in ("text", "input_text", "output_text"):
-            raise ChatRefused(f"This model reads text only, not `{part.get('type')}`.", "messages")
-    return _clean("\n".join(str(part.get("text") or "") for part in parts))
+def _words(part: Part) -> str:
+    """What a model that can't see is told of a part: that there is an image, and what the pages of a PDF say."""
+    if isinstance(part, Picture):
+        return "[image]"
+    if isinstance(part, Document):
+        pages = (f"[page {number}]\n{text}" for number, text in enumerate(part.pages, 1))
+        return "\n".join((f"[{part.name}]", *pages))
+    return part
 
 
 def _clean(text: str) -> str:

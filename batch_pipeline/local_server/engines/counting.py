@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import cache
-from typing import TYPE_CHECKING
+from importlib.machinery import PathFinder
+from importlib.util import find_spec, module_from_spec
+from types import ModuleType
+from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
     from bpe_openai._bindings import PyTokenizer
@@ -41,6 +45,19 @@ def _encoding(model: str) -> str:
 
 @cache
 def _tokenizer(encoding: str) -> PyTokenizer:
-    from bpe_openai._bindings import tokenizer_for_encoding  # 0.5 s of CPU: only who embeds pays for it
+    return cast("PyTokenizer", _bindings().tokenizer_for_encoding(encoding))
 
-    return tokenizer_for_encoding(encoding)
+
+def _bindings() -> ModuleType:
+    """The compiled part of bpe-openai alone: the package around it unpacks all encodings, 0.5 s."""
+    name = "bpe_openai._bindings"
+    if name in sys.modules:
+        return sys.modules[name]
+    package = find_spec("bpe_openai")
+    spec = PathFinder.find_spec(name, package and package.submodule_search_locations)
+    if spec is None or spec.loader is None:
+        raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+    # under its own name, so that whoever imports the package finds this one: it can be loaded once in a process
+    sys.modules[name] = module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -131,11 +131,10 @@ class _Drawn:
 def _plain(body: Json) -> bool:
     """Whether no message has parts: nearly all requests, and nothing is to be looked at in them."""
     messages = body.get("messages") or body.get("input")
-    if not isinstance(messages, list):
-        return True
-    return not any(
-        isinstance(cast(Json, m).get("content"), list) for m in cast("list[object]", messages) if type(m) is dict
-    )
+    for message in cast("list[object]", messages) if isinstance(messages, list) else ():
+        if isinstance(message, dict) and isinstance(cast(Json, message).get("content"), list):
+            return False
+    return True
 
 
 def _portions(chunk: Sequence[Request]) -> Iterator[Sequence[Request]]:

@@ -20,13 +20,16 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol, cast
 
+import numpy as np
 import orjson
 
 from batch_pipeline.errors import UsageError
+from batch_pipeline.local_server.embeddings import EMBEDDINGS, Embedded, EmbeddingsAsked, answer_embeddings
 from batch_pipeline.local_server.engines.base import Answer, Json, Request
 from batch_pipeline.local_server.engines.chats import Chat, ChatRefused, chat_asked
 from batch_pipeline.local_server.engines.grammar import grammar_for
-from batch_pipeline.local_server.envelope import error_body
+from batch_pipeline.local_server.engines.pooling import STATISTICS, Pooling
+from batch_pipeline.local_server.envelope import ApiError, error_body
 from batch_pipeline.local_server.ids import row_ids
 from batch_pipeline.local_server.replies import reply_body
 from batch_pipeline.wire.replies import Reply, Stop, Usage
@@ -79,6 +82,8 @@ class SmolLM2:
         # All cores would be ten times slower as soon as anything else runs: llama.cpp's threads wait for the slowest.
         self._threads = threads or max(1, (os.cpu_count() or 2) - 1)
         self._context = context
+        self._statistics = STATISTICS if model_path is None else None
+        self._pooling: Pooling | None = None
         self._ending = threading.Event()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="smollm2")
         self._model = self._thread.submit(self._load)
@@ -121,12 +126,22 @@ class SmolLM2:
     def _answer(self, request: Request) -> Answer:
         """Never raises: what can't be answered is that request's error, not the batch's end."""
         try:
+            if request.url == EMBEDDINGS:
+                return answer_embeddings(request, self._name, self._embedded)
             return self._said(request)
+        except ApiError as error:
+            return Answer(request.custom_id, error.status, error.body, Usage())
         except ChatRefused as error:
             return Answer(request.custom_id, 400, error_body(str(error), error.param, error.code), Usage())
         except Exception as error:  # noqa: BLE001 - whatever the model's library throws at one prompt
             body = error_body(f"The model failed: {error}", kind="server_error")
             return Answer(request.custom_id, 500, body, Usage())
+
+    def _embedded(self, asked: EmbeddingsAsked) -> Embedded:
+        if self._pooling is None:  # loaded when the first one asks: most batches are chats
+            statistics = np.load(self._statistics) if self._statistics else None
+            self._pooling = Pooling(self._path, self._threads, statistics)
+        return self._pooling.embed(asked, self._ending)
 
     def _said(self, request: Request) -> Answer:
         chat = chat_asked(request, most_tokens=self._context // 2)
