@@ -155,8 +155,11 @@ class Judged:
 def judge(pipeline: Pipeline, run: Run, field_of: Field, gold: GoldSet) -> Judged:
     """Scores what there is now; changes nothing."""
     given = given_by(pipeline, run.task, field_of, run.setup, gold.rows)
-    of_rows = [given[record_id] for record_id in gold.rows]
-    found = score(list(gold.rows.values()), [one.labels for one in of_rows], several=field_of.several)
+    in_order = sorted(gold.rows)  # the bootstrap draws by place
+    of_rows = [given[record_id] for record_id in in_order]
+    found = score(
+        [gold.rows[record_id] for record_id in in_order], [one.labels for one in of_rows], several=field_of.several
+    )
     return Judged(_score(run, found, of_rows, answers_hash(given)), gold, given)
 
 
@@ -197,7 +200,7 @@ def _score(run: Run, found: Scores, given: Iterable[Given], hash_: str) -> Score
         micro_f1=found.micro_f1,
         cost_usd=cost_of(of_rows),
         per_class=[vars(each) for each in found.per_class],
-        confusion=vars(found.confusion),
+        confusion={"labels": list(found.confusion.labels), "matrix": found.confusion.matrix},
         unanswered=dict(sorted(Counter(one.outcome for one in of_rows if one.labels is None).items())),
         answers_hash=hash_,
         job_id=run.job_id,
