@@ -24,6 +24,7 @@ ROUTES: list[tuple[str, Callable[[Account], object]]] = [
     ("batches.cancel", lambda a: a.client.batches.cancel("x")),
     ("chat.create", lambda a: a.client.chat.completions.create(model="m", messages=[])),
     ("responses.create", lambda a: a.client.responses.create(model="m", input="x")),
+    ("embeddings.create", lambda a: a.client.embeddings.create(model="m", input="x")),
     ("models.list", lambda a: a.client.models.list()),
     ("models.get", lambda a: a.client.models.retrieve("x")),
 ]
