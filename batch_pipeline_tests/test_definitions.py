@@ -11,7 +11,7 @@ import pytest
 from batch_pipeline.definitions import build_definitions
 from batch_pipeline.errors import InvalidSettings
 
-TASKS = ("issue_kind", "product_labeling")
+TASKS = ("issue_embeddings", "issue_kind", "product_labeling")
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,17 @@ def repository() -> dg.RepositoryDefinition:
 def test_there_are_exactly_these_assets(repository: dg.RepositoryDefinition) -> None:
     assets = {key.to_user_string() for key in repository.asset_graph.get_all_asset_keys()}
     of_tasks = {f"{task}/{part}" for task in TASKS for part in ("requests", "submission", "results")}
-    assert assets == {"issues", *of_tasks, "adhoc_jobs", "batch_jobs", "spend", "eval_scores"}
+    assert assets == {
+        "issues",
+        "images",
+        "documents",
+        "files",
+        *of_tasks,
+        "adhoc_jobs",
+        "batch_jobs",
+        "spend",
+        "eval_scores",
+    }
 
 
 def test_there_are_exactly_these_jobs_schedules_and_sensors(repository: dg.RepositoryDefinition) -> None:
