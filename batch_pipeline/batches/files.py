@@ -63,7 +63,7 @@ class JobFolder:
 
     def make(self) -> None:
         """Makes the folder, for its owner alone."""
-        self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_folder(self.path)
 
     def clear_unplanned(self) -> None:
         """Removes what a plan left that was never committed."""
@@ -74,6 +74,13 @@ class JobFolder:
     def remove(self) -> None:
         """Removes the folder of a job that was never planned."""
         shutil.rmtree(self.path, ignore_errors=True)
+
+
+def make_folder(folder: Path) -> None:
+    """Makes a folder, and those that it lies in, for their owner alone; one that is there stays as it is."""
+    if not folder.parent.exists():
+        make_folder(folder.parent)
+    folder.mkdir(exist_ok=True, mode=0o700)  # `parents=True` would leave the others open
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
-from batch_pipeline.batches.files import write_once
+from batch_pipeline.batches.files import make_folder, write_once
 from batch_pipeline.ledger.sends import Send
 
 
@@ -20,7 +20,7 @@ class Markers:
 
     def create(self, send: Send) -> bool:
         """Writes the marker of a send, whole or not at all, and on the disk; True for the one process that made it."""
-        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_folder(self._folder)
         return write_once(self._folder / f"{send.claim}.json", json.dumps(asdict(send)).encode())
 
     def claims(self) -> set[str]:

@@ -6,7 +6,7 @@ import secrets
 from functools import cached_property
 from pathlib import Path
 
-from batch_pipeline.batches.files import JobFolder, write_once
+from batch_pipeline.batches.files import JobFolder, make_folder, write_once
 from batch_pipeline.batches.markers import Markers
 from batch_pipeline.batches.prices import PriceBook
 from batch_pipeline.errors import Disabled
@@ -39,7 +39,7 @@ class Pipeline:
     def pipeline_id(self) -> str:
         """This pipeline's own id; it lies outside the ledger, so that a new ledger still knows its batches."""
         path = self.settings.data_dir / "pipeline-id"
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_folder(path.parent)
         if not path.exists():
             write_once(path, secrets.token_hex(4).encode())
         return path.read_text(encoding="utf-8").strip()

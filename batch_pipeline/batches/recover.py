@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_ONE_WORD = re.compile(r"[A-Za-z0-9_-]+")
+"""A job's id; one out of a listing is the provider's word, and must name no other place on this machine."""
 LISTED_SECONDS = 30 * 24 * 3600.0
 """How far back a whole recovery reads the provider's listing: as long as the provider keeps files."""
 
@@ -79,6 +82,7 @@ def recover_all(pipeline: Pipeline, provider_name: str) -> Recovered:
     recover(pipeline)
     provider = pipeline.provider(provider_name)
     listing = provider.list(time.time() - LISTED_SECONDS)
+    reach("recover.page_1")
     recovered.adopted = adopt_unknown(pipeline, provider.account, listing.batches)
     recovered.orphans = orphans(pipeline, listing.batches)
     return recovered
@@ -133,7 +137,7 @@ def _restore_plan(pipeline: Pipeline, db: Connection, job_id: str) -> bool:
     One that has been planned anew meanwhile, under its key, is settled and collected, and nothing more of it is sent.
     """
     folder = pipeline.folder(job_id)
-    if not folder.plan.exists():
+    if not _ONE_WORD.fullmatch(job_id) or not folder.plan.exists():
         return False
     plan = json.loads(folder.plan.read_bytes())
     job = _under_its_root(pipeline, db, Job(**plan["job"]))
