@@ -41,15 +41,17 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=12)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--world", help="this one only")
+    parser.add_argument("--point", help="this one only")
     given = parser.parse_args()
     prepare(DEFAULT_MODELS["openai"])
     worlds = [world for world in WORLDS if given.world in (None, world.name)]
-    for outcome in _outcomes(given.kills, random.Random(given.seed), worlds):
+    targets = [strike for strike in TARGETS if given.point in (None, strike.point)]
+    for outcome in _outcomes(given.kills, random.Random(given.seed), worlds, targets):
         print(json.dumps(asdict(outcome)), flush=True)  # noqa: T201 - a command
 
 
-def _outcomes(kills: int, chance: random.Random, worlds: list[World]) -> Iterator[Outcome]:
-    targets = cycle(chance.sample(TARGETS, len(TARGETS)))
+def _outcomes(kills: int, chance: random.Random, worlds: list[World], points: list[Strike]) -> Iterator[Outcome]:
+    targets = cycle(chance.sample(points, len(points)))
     count = 0
     with tempfile.TemporaryDirectory(prefix="chaos-server-") as state, _server(Path(state)) as server:
         for world in cycle(chance.sample(worlds, len(worlds))):

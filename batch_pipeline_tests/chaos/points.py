@@ -32,10 +32,10 @@ KILLED = (
     *("refuse.replied", "refuse.recorded"),
     *("lookup.row_read", "lookup.page_1", "lookup.done", "adopt.recorded"),
     *("fence.deleted", "fence.recorded", "fence.void"),
-    *("recover.row", "poll.page_1", "poll.recorded", "cancel.flagged", "cancel.posted"),
+    *("recover.row", "recover.page_1", "poll.page_1", "poll.recorded", "cancel.flagged", "cancel.posted"),
     *("collect.output_half", "collect.output_renamed", "collect.errors_renamed"),
-    *("collect.duckdb_open", "collect.duckdb_committed", "collect.ledger_committed"),
-    *("retry.attempt_row", "retry.planned"),
+    *("collect.duckdb_open", "collect.duckdb_committed", "collect.ledger_committed", "collect.remote_deleted"),
+    *("retry.attempt_row", "retry.planned", "prune.half"),
 )
 
 

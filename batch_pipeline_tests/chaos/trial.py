@@ -90,18 +90,26 @@ class Trial:
     def _round(self, strike: Strike) -> bool:
         """True when both processes came to the end of all work."""
         self._server.order(faults_for(self._world, strike))
-        cancels = strike.point.startswith("cancel.")
-        self._cancelled = self._cancelled or cancels
+        self._cancelled = self._cancelled or strike.point.startswith("cancel.")
         if strike.point == "recover.row":
             self._wait([self._start(Strike("send.marker_synced"))])
-        first = self._start(strike, cancels=cancels)
+        first = self._start(strike)
         by_chance = Strike(ANY, nth=self._chance.randint(1, 60))
         second = self._start(by_chance, caller=self._chance.choice(["nightly", "nightly", "by hand"]))
         self._lose_ledger()
         return all(code == 0 for code in self._wait([first, second]))
 
-    def _start(self, strike: Strike, *, cancels: bool = False, caller: str = "nightly") -> int:
-        work = replace(self._work, strike=strike, cancels=cancels, caller=caller)
+    def _start(self, strike: Strike, caller: str = "nightly") -> int:
+        work = replace(
+            self._work,
+            strike=strike,
+            caller=caller,
+            cancels=strike.point.startswith("cancel."),
+            recovers=strike.point == "recover.page_1",
+            deletes=strike.point == "collect.remote_deleted",
+            # what is pruned is in no ledger that is older than it
+            prunes=strike.point == "prune.half" and self._world.ledger is None,
+        )
         if self._world.two_keys and self._chance.random() < 0.4:
             work = replace(work, key="theirs", seconds=5.0)
         if self._world.clock:

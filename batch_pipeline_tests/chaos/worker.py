@@ -14,6 +14,8 @@ from batch_pipeline.batches import points, settle
 from batch_pipeline.batches.cancel import cancel
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.plan import Order, plan
+from batch_pipeline.batches.prune import prune
+from batch_pipeline.batches.recover import recover_all
 from batch_pipeline.batches.turn import take_turn
 from batch_pipeline.errors import LedgerReplaced, PipelineError
 from batch_pipeline.ledger import jobs
@@ -43,6 +45,12 @@ class Work:
     caller: str = "nightly"
     strike: Strike | None = None
     cancels: bool = False
+    recovers: bool = False
+    """From folders, markers and the whole listing, before anything else."""
+    deletes: bool = False
+    """The remote files of what it has collected."""
+    prunes: bool = False
+    """When nothing is left to do."""
     clock: float = 0.0
     """Seconds that its clock is ahead."""
     seconds: float = 20.0
@@ -60,6 +68,7 @@ def settings_of(work: Work) -> Settings:
             "missing_recheck_seconds": 0.1,
             "max_requests": MAX_REQUESTS,
             "max_attempts": MAX_ATTEMPTS,
+            "delete_remote_files": work.deletes,
         }
     )
 
@@ -120,12 +129,16 @@ def _turns(pipeline: Pipeline, work: Work) -> bool:
     """True once nothing is left to do."""
     deadline = time.monotonic() + work.seconds
     planned = False
+    if work.recovers:
+        _told(work, lambda: _recover(pipeline))
     while time.monotonic() < deadline:
         told = _told(work, lambda: _plan(pipeline, work)) if not planned else None
         planned = planned or told is None
         for root_job_id in _open_jobs(pipeline):
             _told(work, lambda root=root_job_id: _turn(pipeline, root))
         if planned and not _open_jobs(pipeline):
+            if work.prunes:
+                prune(pipeline, older_than_days=0)
             return True
         time.sleep(BETWEEN_TURNS)
     return False
@@ -136,6 +149,10 @@ def _plan(pipeline: Pipeline, work: Work) -> None:
     if work.cancels and job.records:
         _turn(pipeline, job.job_id)
         cancel(pipeline, job.job_id)
+
+
+def _recover(pipeline: Pipeline) -> None:
+    recover_all(pipeline, "openai")
 
 
 def _turn(pipeline: Pipeline, root_job_id: str) -> None:
