@@ -4,13 +4,12 @@
 
 from base64 import b64encode
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
 
 import dagster as dg
 
 from batch_pipeline.assets import keys
 from batch_pipeline.assets.metadata import table
-from batch_pipeline.assets.reporting import Metadata
+from batch_pipeline.assets.reporting import Event, Metadata
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.evaluation.refresh import refresh_scores
 from batch_pipeline.evaluation.store import Score, Setup
@@ -47,13 +46,12 @@ def build_eval_scores(tasks: Iterable[BatchTask], deps: Iterable[dg.AssetKey]) -
             for task in held
         ],
     )
-    def eval_scores(
-        context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]
-    ) -> dg.MaterializeResult[Any]:
+    def eval_scores(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> Iterator[Event]:
         scores = refresh_scores(pipeline, by_name)
-        wanted = context.selected_asset_check_keys
-        checks = [_check(pipeline, task, scores) for task in held if _check_key(task) in wanted]
-        return dg.MaterializeResult(metadata=_metadata(scores), check_results=checks)
+        yield dg.MaterializeResult(metadata=_metadata(scores))
+        for task in held:
+            if _check_key(task) in context.selected_asset_check_keys:
+                yield _check(pipeline, task, scores)
 
     return eval_scores
 
