@@ -81,15 +81,16 @@ class Settings(BaseSettings):
     timezone: str = "UTC"
     nightly: bool = True
     poll_seconds: int = Field(default=60, ge=1)
-    max_requests: int = Field(default=50_000, ge=1, le=50_000)
-    """Requests in one file; OpenAI's limit is 50,000."""
-    max_file_bytes: int = Field(default=200 * 1024 * 1024, ge=1_000, le=200 * 1024 * 1024)
-    """Bytes in one file; OpenAI's limit is 209,715,200."""
+    max_requests: int | None = Field(default=None, ge=1, le=100_000)
+    """Requests in one file; the provider's limit otherwise, and never more: 50,000, Anthropic 100,000."""
+    max_file_bytes: int | None = Field(default=None, ge=1_000, le=256_000_000)
+    """Bytes in one file; the provider's limit otherwise, and never more: 209,715,200, Anthropic 256,000,000."""
     max_attempts: int = Field(default=3, ge=1, le=100)
     missing_recheck_seconds: float | None = Field(default=None, ge=0)
     """When a row that is in no file is looked for again: an hour; local 1 s."""
     create_wait_seconds: float | None = Field(default=None, ge=0)
-    """WAIT of docs/how-it-works.md: longer than a listing lags plus a DELETE takes; 10 min, local 1 s."""
+    """WAIT of docs/how-it-works.md: longer than a listing lags plus a DELETE takes; 10 min, local 1 s. It counts six
+    times where there is no file to delete (Anthropic: an hour)."""
     hold_above_usd: float = Field(default=5.0, ge=0)
     budget_job_usd: float | None = Field(default=None, ge=0)
     budget_day_usd: float | None = Field(default=None, ge=0)

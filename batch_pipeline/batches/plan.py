@@ -35,6 +35,7 @@ from batch_pipeline.errors import MissingKey, PlanSuperseded
 from batch_pipeline.ledger import batches, events, jobs
 from batch_pipeline.ledger.batches import Batch
 from batch_pipeline.ledger.jobs import Job
+from batch_pipeline.providers.limits import BATCH_LIMITS
 from batch_pipeline.settings import ProviderName
 from batch_pipeline.tasks.snapshot import TaskSnapshot
 from batch_pipeline.tasks.task import BatchTask
@@ -187,7 +188,12 @@ def limits_of(pipeline: Pipeline, snapshot: TaskSnapshot) -> Limits:
         account = ""
     with pipeline.ledger.read() as db:
         tokens = file_tokens(db, pipeline.settings, account, snapshot.model)
-    return Limits(pipeline.settings.max_requests, pipeline.settings.max_file_bytes, tokens)
+    most, settings = BATCH_LIMITS[snapshot.provider], pipeline.settings
+    return Limits(
+        min(settings.max_requests or most.requests, most.requests),
+        min(settings.max_file_bytes or most.bytes, most.bytes),
+        tokens,
+    )
 
 
 def estimator_for(snapshot: TaskSnapshot, price: Price, counter: TokenCounter) -> Estimator:

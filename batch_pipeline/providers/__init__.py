@@ -1,8 +1,8 @@
-"""Who answers: OpenAI and what speaks its protocol, the local server among them."""
+"""Who answers: OpenAI and what speaks its protocol, the local server among them, and Anthropic."""
 
 from __future__ import annotations
 
-from batch_pipeline.errors import UsageError
+from batch_pipeline.providers.anthropic import AnthropicProvider
 from batch_pipeline.providers.base import Provider
 from batch_pipeline.providers.openai import OpenAIProvider
 from batch_pipeline.settings import ProviderName, Settings
@@ -15,7 +15,6 @@ def provider_for(name: ProviderName, settings: Settings) -> Provider:
 
     Raises:
         MissingKey: It needs a key, and there is none.
-        UsageError: It is not built yet.
     """
     match name:
         case "openai":
@@ -23,4 +22,4 @@ def provider_for(name: ProviderName, settings: Settings) -> Provider:
         case "local":
             return OpenAIProvider.local(settings)
         case "anthropic":
-            raise UsageError("Provider `anthropic` is not there yet: use `openai` or `local`.")
+            return AnthropicProvider.of(settings)

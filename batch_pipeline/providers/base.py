@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from batch_pipeline.providers.inline import InlineRequests
 from batch_pipeline.settings import ProviderName
 from batch_pipeline.wire.batch import BatchObject
 
@@ -38,7 +39,7 @@ class Refused:
     @property
     def stops_everything(self) -> bool:
         """A key or an account that is refused: no other batch will fare better."""
-        return self.status in (401, 403) or self.code == "billing_hard_limit_reached"
+        return self.status in (401, 402, 403) or self.code == "billing_hard_limit_reached"
 
 
 @dataclass(frozen=True)
@@ -82,17 +83,25 @@ class Provider(Protocol):
     name: ProviderName
     account: str
     """Hash of base URL and key: a batch belongs to the account that made it."""
+    takes_files: bool
+    """Whether requests are uploaded as a file, whose deletion is the fence, and a batch keeps metadata. Else they go
+    in the body of the create, each with the claim in its custom_id, and only results say whose a batch is."""
     wait_seconds: float
     """WAIT: longer than a listing lags and a DELETE takes."""
     recheck_seconds: float
     """When a row that was in no file is looked for again."""
 
     def upload(self, path: Path, filename: str) -> Uploaded:
-        """Uploads an input file."""
+        """Uploads an input file; only where it `takes_files`."""
         ...
 
-    def create(self, file_id: str, endpoint: str, metadata: Mapping[str, str]) -> Created | Refused | Unknown:
-        """Creates a batch: one POST, whatever comes of it."""
+    def create(
+        self, given: str | InlineRequests, endpoint: str, metadata: Mapping[str, str]
+    ) -> Created | Refused | Unknown:
+        """Creates a batch: one POST, whatever comes of it.
+
+        `given` is the id of a file that was uploaded, or, where it does not take files, the requests themselves.
+        """
         ...
 
     def list(self, since: float) -> Listing:
@@ -101,6 +110,14 @@ class Provider(Protocol):
 
     def get(self, remote_id: str) -> BatchObject | None:
         """One batch; None where the provider has none of that id."""
+        ...
+
+    def claim_of(self, remote: BatchObject) -> str | None:
+        """The claim that a batch of this provider carries, or its first characters; None where nothing tells it yet.
+
+        Raises:
+            ProviderError: It could not be asked.
+        """
         ...
 
     def cancel(self, remote_id: str) -> BatchObject | None:
@@ -116,7 +133,7 @@ class Provider(Protocol):
         ...
 
     def delete_file(self, file_id: str) -> Fenced | NotFenced:
-        """Deletes a file; one that is gone counts as deleted."""
+        """Deletes a file; one that is gone counts as deleted. Results that are no file go with their batch."""
         ...
 
     def close(self) -> None:

@@ -7,9 +7,7 @@ Through the official client. Its own retries are on for what may be repeated, an
 from __future__ import annotations
 
 import hashlib
-import time
 from collections.abc import Callable, Mapping
-from email.utils import parsedate_to_datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -17,7 +15,10 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from pydantic import ValidationError
 
 from batch_pipeline.errors import FileGone, MissingKey, ProviderRefused, ProviderUnreachable
+from batch_pipeline.providers import http
 from batch_pipeline.providers.base import Created, Fenced, Listing, NotFenced, Refused, Unknown, Uploaded
+from batch_pipeline.providers.http import REFUSALS, Page, date_of, envelope_of, read_back, without_key
+from batch_pipeline.providers.inline import InlineRequests
 from batch_pipeline.settings import ProviderName, Settings
 from batch_pipeline.wire.batch import BatchObject
 from batch_pipeline.wire.errors import ErrorEnvelope
@@ -27,12 +28,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-REFUSALS = frozenset({400, 401, 403, 404, 413, 422, 429})
-"""Statuses that, in the provider's own envelope, say that nothing was created."""
 CREATE_SECONDS = 60.0
-PAGE = 100
-SHORTEST_KEY = 8
-"""A shorter text is no key, only what is set for a server that wants none."""
 DATE_SECONDS = 1.0
 """What a `Date` header leaves out: it counts whole seconds, and a fence must not seem older than it is."""
 KEPT_SECONDS = 30 * 24 * 3600
@@ -51,6 +47,8 @@ class OpenAIProvider:
         organization: Of the key, where it has several.
         project: The same. Each sees its own batches and files only, so it is part of the account.
     """
+
+    takes_files = True
 
     def __init__(
         self,
@@ -118,14 +116,16 @@ class OpenAIProvider:
 
         return self._asked(call)
 
-    def create(self, file_id: str, endpoint: str, metadata: Mapping[str, str]) -> Created | Refused | Unknown:
+    def create(
+        self, given: str | InlineRequests, endpoint: str, metadata: Mapping[str, str]
+    ) -> Created | Refused | Unknown:
         """One POST: no retries, no redirects."""
         import httpx2
         import openai
 
         try:
             made = self._once.batches.create(
-                input_file_id=file_id,
+                input_file_id=cast("str", given),
                 endpoint=cast("Any", endpoint),
                 completion_window="24h",
                 metadata=dict(metadata),
@@ -142,24 +142,8 @@ class OpenAIProvider:
             return Unknown(f"a reply that is no batch: {type(error).__name__}")
 
     def list(self, since: float) -> Listing:
-        """Pages back until a batch is older than `since`; the listing is newest first.
-
-        It is not whole where a server gives it in another order, or the same page again, or more that is nothing.
-        """
-        begun: float | None = None
-        found: dict[str, BatchObject] = {}
-        after: str | None = None
-        while True:
-            page, date = self._page(after)
-            begun = date if begun is None else begun
-            new = {batch.id: batch for batch in page.batches if batch.id not in found}
-            found |= new
-            ended = not page.has_more or (bool(new) and page.batches[-1].created_at < since)
-            if ended or not new:
-                times = [batch.created_at for batch in found.values()]
-                whole = ended and times == sorted(times, reverse=True)
-                return Listing(begun, tuple(b for b in found.values() if b.created_at >= since), whole)
-            after = page.batches[-1].id
+        """Pages back until a batch is older than `since`."""
+        return read_back(self._page, since)
 
     def get(self, remote_id: str) -> BatchObject | None:
         """Asks for one batch."""
@@ -169,6 +153,10 @@ class OpenAIProvider:
             if error.status == 404:
                 return None
             raise
+
+    def claim_of(self, remote: BatchObject) -> str | None:
+        """Out of its metadata."""
+        return (remote.metadata or {}).get("claim")
 
     def cancel(self, remote_id: str) -> BatchObject | None:
         """Asks for it to be cancelled; 409 says that it has ended."""
@@ -202,12 +190,12 @@ class OpenAIProvider:
         try:
             raw = self._client.files.with_raw_response.delete(file_id)
             if raw.parse().deleted:
-                return Fenced(_date(raw.headers) + DATE_SECONDS)
+                return Fenced(date_of(raw.headers) + DATE_SECONDS)
             return NotFenced("the server did not confirm the deletion")
         except openai.APIStatusError as error:
             told = _envelope(error)
             if error.status_code == 404 and told is not None and file_id in told.error.message:
-                return Fenced(_date(error.response.headers) + DATE_SECONDS)
+                return Fenced(date_of(error.response.headers) + DATE_SECONDS)
             return NotFenced(self._said(error), supported=error.status_code not in (404, 405, 501))
         except (openai.OpenAIError, ValidationError, ValueError, AttributeError) as error:
             return NotFenced(str(error))
@@ -241,13 +229,13 @@ class OpenAIProvider:
         straight = DefaultHttpxClient(follow_redirects=False, timeout=timeout)
         return self._client.with_options(max_retries=0, timeout=timeout, http_client=straight)
 
-    def _page(self, after: str | None) -> tuple[_Page, float]:
+    def _page(self, after: str | None) -> Page:
         from openai import omit
 
-        def call() -> tuple[_Page, float]:
-            raw = self._client.batches.with_raw_response.list(limit=PAGE, after=after or omit)
+        def call() -> Page:
+            raw = self._client.batches.with_raw_response.list(limit=http.PAGE, after=after or omit)
             page = raw.parse()
-            return _Page([_batch(batch) for batch in page.data], bool(page.has_more)), _date(raw.headers)
+            return Page([_batch(batch) for batch in page.data], bool(page.has_more), date_of(raw.headers))
 
         return self._asked(call)
 
@@ -302,14 +290,7 @@ class OpenAIProvider:
         told = _envelope(error)
         if told is None:
             return "not in the provider's form"
-        shown = len(self._api_key) < SHORTEST_KEY
-        return told.error.message if shown else told.error.message.replace(self._api_key, "(the key)")
-
-
-class _Page:
-    def __init__(self, batches: list[BatchObject], has_more: bool) -> None:
-        self.batches = batches
-        self.has_more = has_more
+        return without_key(told.error.message, self._api_key)
 
 
 def _batch(reply: Any) -> BatchObject:  # noqa: ANN401 - the client's models are built without validation
@@ -317,14 +298,4 @@ def _batch(reply: Any) -> BatchObject:  # noqa: ANN401 - the client's models are
 
 
 def _envelope(error: APIStatusError) -> ErrorEnvelope | None:
-    """The provider's own words; None where somebody else (a proxy, a gateway) answered."""
-    try:
-        return ErrorEnvelope.model_validate_json(error.response.content)
-    except ValidationError:
-        return None
-
-
-def _date(headers: Mapping[str, str]) -> float:
-    """The provider's clock, out of the `Date` header; ours where a server sends none."""
-    date = headers.get("date")
-    return parsedate_to_datetime(date).timestamp() if date else time.time()
+    return envelope_of(error.response.content)

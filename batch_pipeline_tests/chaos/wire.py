@@ -13,7 +13,7 @@ from typing import Any
 import httpx2
 
 from batch_pipeline.batches import points
-from batch_pipeline.providers import openai
+from batch_pipeline.providers import http
 
 _EVENTS = {
     ("POST", "/v1/files", "http11.send_request_headers.complete"): "upload.half",
@@ -26,7 +26,7 @@ _EVENTS = {
 
 def watch(last: Callable[[], str]) -> None:
     """From now on this process comes to the points above; `last` tells where it was before."""
-    openai.PAGE = 2
+    http.PAGE = 2
     send = httpx2.Client.send
 
     def watched(self: httpx2.Client, request: httpx2.Request, **options: Any) -> httpx2.Response:  # noqa: ANN401 - handed on

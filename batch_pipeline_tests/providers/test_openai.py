@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from secrets import token_hex
 from urllib.request import urlopen
@@ -14,13 +13,14 @@ from urllib.request import urlopen
 import orjson
 import pytest
 
-from batch_pipeline.errors import FileGone, MissingKey, ProviderError, ProviderRefused, ProviderUnreachable, UsageError
+from batch_pipeline.errors import FileGone, MissingKey, ProviderError, ProviderRefused, ProviderUnreachable
 from batch_pipeline.local_server import LocalServerOptions, RunningServer, start
 from batch_pipeline.providers import provider_for
 from batch_pipeline.providers.base import Created, Fenced, NotFenced, Refused, Unknown
 from batch_pipeline.providers.openai import OpenAIProvider
 from batch_pipeline.settings import Settings
 from batch_pipeline_tests.books import Books
+from batch_pipeline_tests.providers.strangers import always, answering
 
 KEY = "sk-secret-0123456789abcdef"
 CHAT = "/v1/chat/completions"
@@ -101,45 +101,6 @@ def ended(provider: OpenAIProvider, remote_id: str) -> str:
             return batch.output_file_id or ""
         time.sleep(0.01)
     raise AssertionError("the batch did not end")
-
-
-Answer = Callable[[str], tuple[int, dict[str, str], bytes]]
-
-
-def always(body: bytes) -> Answer:
-    return lambda _: (200, {}, body)
-
-
-@contextmanager
-def answering(answer: Answer) -> Generator[tuple[str, list[str]]]:
-    """A server that is not OpenAI's: `answer` gives status, headers and body for a path."""
-    asked: list[str] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def _any(self) -> None:
-            self.rfile.read(int(self.headers.get("content-length") or 0))
-            asked.append(f"{self.command} {self.path}")
-            status, headers, body = answer(self.path)
-            self.send_response(status)
-            for name, value in {"content-type": "application/json", **headers}.items():
-                self.send_header(name, value)
-            self.send_header("content-length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        do_GET = do_POST = do_DELETE = _any  # noqa: N815 - the names that http.server calls
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name it has there
-            """Nothing is to be printed."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=lambda: server.serve_forever(poll_interval=0.01))
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}/v1", asked
-        finally:
-            server.shutdown()
-            thread.join()
 
 
 def accept_and_close(listener: socket.socket) -> None:
@@ -445,10 +406,6 @@ class TestWhoAsks:
         with pytest.raises(ProviderUnreachable, match=r"is not running at .* Start it with `batch-pipeline local-serv"):
             local.list(0.0)
         local.close()
-
-    def test_a_provider_that_is_not_built_yet_is_told(self) -> None:
-        with pytest.raises(UsageError, match="Provider `anthropic` is not there yet"):
-            provider_for("anthropic", Settings())
 
     def test_waiting_times_are_the_providers_unless_they_are_set(self) -> None:
         openai = OpenAIProvider.openai(keyed())
