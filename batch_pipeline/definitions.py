@@ -8,6 +8,7 @@ from batch_pipeline.assets import keys
 from batch_pipeline.assets.adhoc import build_adhoc_jobs
 from batch_pipeline.assets.eval_scores import build_eval_scores
 from batch_pipeline.assets.issues import build_issues
+from batch_pipeline.assets.media import build_media
 from batch_pipeline.assets.reports import build_reports
 from batch_pipeline.assets.task_assets import build_batch_assets
 from batch_pipeline.automation.jobs import collect_issues
@@ -26,7 +27,7 @@ def build_definitions() -> dg.Definitions:
     followed = [*(keys.results_key(task.name) for task in tasks), keys.ADHOC_JOBS]
     reports = [build_adhoc_jobs(), *build_reports(followed), build_eval_scores(tasks, followed)]
     return dg.Definitions(
-        assets=[build_issues(settings), *task_assets, *reports],
+        assets=[build_issues(settings), *build_media(), *task_assets, *reports],
         jobs=[collect_issues],
         schedules=[build_nightly(settings)],
         sensors=[

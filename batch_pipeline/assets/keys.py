@@ -5,6 +5,9 @@ from __future__ import annotations
 import dagster as dg
 
 ISSUES = dg.AssetKey("issues")
+IMAGES = dg.AssetKey("images")
+DOCUMENTS = dg.AssetKey("documents")
+FILES = dg.AssetKey("files")
 ADHOC_JOBS = dg.AssetKey("adhoc_jobs")
 BATCH_JOBS = dg.AssetKey("batch_jobs")
 SPEND = dg.AssetKey("spend")

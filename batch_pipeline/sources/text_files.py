@@ -17,6 +17,8 @@ from batch_pipeline.warehouse.media import ChunkRow
 CountTokens = Callable[[Sequence[str]], list[int]]
 """Tokens of each text, such as `TokenCounter.count_many`."""
 
+CHUNK_MODEL = "text-embedding-3-small"
+"""Whose tokens the chunks are measured in, whoever embeds them: another model shall not move their borders."""
 CHUNK_TOKENS = 400
 OVERLAP_TOKENS = 60
 """Tokens of a chunk, and how many of them, in whole lines, stand at the end of the one before: a page of code, and
