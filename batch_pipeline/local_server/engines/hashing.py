@@ -65,11 +65,12 @@ def _hashed(inputs: Sequence[str | list[int]], dimensions: int) -> NDArray[np.fl
     mixed ^= mixed >> np.uint64(29)
     signed = np.where(mixed >> np.uint64(63), weights, -weights)
     places = rows * dimensions + (mixed % np.uint64(dimensions)).astype(np.int64)
-    vectors = np.bincount(places, signed, len(inputs) * dimensions).reshape(len(inputs), dimensions)
-    vectors = np.sign(vectors) * np.sqrt(np.abs(vectors))  # a word that comes ten times is not ten times as telling
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    vectors[:, 0] += lengths[:, 0] == 0  # no word in it, or none that counts
-    return (vectors / np.where(lengths == 0, 1, lengths)).astype(np.float32)
+    sums = np.bincount(places, signed, len(inputs) * dimensions).astype(np.float32).reshape(-1, dimensions)
+    vectors = np.copysign(np.sqrt(np.abs(sums)), sums)  # a word that comes ten times is not ten times as telling
+    lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
+    vectors[:, 0] += lengths == 0  # no word in it, or none that counts
+    vectors /= np.where(lengths == 0, 1, lengths)[:, None]
+    return vectors
 
 
 def _words(inputs: Sequence[str | list[int]]) -> tuple[Hashes, Numbers, NDArray[np.int64]]:

@@ -21,6 +21,7 @@ from batch_pipeline.local_server.embeddings import (
     EmbeddingsAsked,
     answer_embeddings,
     check_tokens,
+    inputs_in,
 )
 from batch_pipeline.local_server.engines.base import Answer, Json, Request
 from batch_pipeline.local_server.engines.citing import cited
@@ -39,7 +40,7 @@ SCHEMAS = 64
 
 BYTES_PER_TOKEN = 4
 CHUNK = 250
-"""Requests at once: some 6 ms of work, and few enough to stay in the processor's cache."""
+"""Requests, or inputs to embed, at once: some 6 ms of work, and few enough to stay in the processor's cache."""
 
 SIZES: dict[str, tuple[int, int | None]] = {
     "text-embedding-3-small": (1536, 1536),
@@ -138,8 +139,20 @@ def _plain(body: Json) -> bool:
 
 
 def _portions(chunk: Sequence[Request]) -> Iterator[Sequence[Request]]:
-    """One request for embeddings at a time: its answer may be 60 MB."""
-    return ([request] for request in chunk) if chunk[0].url == EMBEDDINGS else iter((chunk,))
+    """Requests to answer at once. Embeddings are many times larger than what they are made of: few at a time."""
+    if chunk[0].url != EMBEDDINGS:
+        yield chunk
+        return
+    portion: list[Request] = []
+    inputs = 0
+    for request in chunk:
+        portion.append(request)
+        inputs += inputs_in(request.body.get("input"))
+        if inputs >= CHUNK:
+            yield portion
+            portion, inputs = [], 0
+    if portion:
+        yield portion
 
 
 def _tokens_beyond_their_characters(part: Picture | Document) -> int:
