@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import cast
 
 import dagster as dg
+import pytest
 
 from batch_pipeline.automation.partitions import Range
 from batch_pipeline.automation.run_requests import over_cells
@@ -163,10 +164,16 @@ class Project:
             return jobs.not_closed(db)
 
 
+FEW_TASKS = ("issue_kind", "product_labeling")
+"""The tasks of a project in the tests: a night of all samples takes several times as long, and shows the same."""
+
+
 @cache
 def _definitions() -> dg.Definitions:
-    """Those of the project, resolved once: the settings reach the tests' resources another way."""
-    return build_definitions()
+    """Those of the project with a few tasks, resolved once: other settings reach the tests' resources another way."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("BATCH_PIPELINE_TASKS", ",".join(FEW_TASKS))
+        return build_definitions()
 
 
 def _as_text(settings: Settings) -> dict[str, str]:

@@ -23,38 +23,50 @@ SHOWN = 900
 """Characters of a table: markdown of a thousand is shown behind a link only."""
 
 
-def of_plan(job: Job) -> Metadata:
-    """Of `requests`: what was selected, and what became of it."""
+def of_plan(jobs: Sequence[Job]) -> Metadata:
+    """Of `requests`: what was selected, and what became of it; over the jobs of a cell, one for each variant."""
     return {
-        "dagster/row_count": job.requests,
-        "records": job.records,
-        "selected": job.selected,
-        "answered before": job.skipped,
-        "reused": job.reused,
-        "waiting for another job": job.waiting,
-        "too large to send": job.unsendable,
-        "given up before": job.given_up,
-        "input tokens": job.input_tokens,
-        "estimate (USD)": usd(job.estimate_usd),
-        "worst case (USD)": usd(job.bound_usd),
-        "model": job.model,
-        "provider": job.provider,
-        "job": job.job_id if job.records else "none: nothing is left to ask",
+        "dagster/row_count": sum(job.requests for job in jobs),
+        "records": sum(job.records for job in jobs),
+        "selected": sum(job.selected for job in jobs),
+        "answered before": sum(job.skipped for job in jobs),
+        "reused": sum(job.reused for job in jobs),
+        "waiting for another job": sum(job.waiting for job in jobs),
+        "too large to send": sum(job.unsendable for job in jobs),
+        "given up before": sum(job.given_up for job in jobs),
+        "input tokens": sum(job.input_tokens for job in jobs),
+        "estimate (USD)": usd(sum(job.estimate_usd for job in jobs)),
+        "worst case (USD)": usd(sum(job.bound_usd for job in jobs)),
+        "model": ", ".join(dict.fromkeys(job.model for job in jobs)),
+        "provider": ", ".join(dict.fromkeys(job.provider for job in jobs)),
+        **_variants(jobs),
+        "job": _ids(jobs),
     }
 
 
-def of_submission(job: Job, now: JobStatus | None) -> Metadata:
-    """Of `submission`: the provider's batches."""
-    batches = now.batches if now else ()
+def of_submission(jobs: Sequence[Job], standing: Sequence[JobStatus]) -> Metadata:
+    """Of `submission`: the provider's batches, over the jobs of a cell; `standing` of those that have records."""
+    batches = [batch for now in standing for batch in now.batches]
+    commands = "\n\n".join(f"`batch-pipeline status {now.job_id}`" for now in standing)
     return {
         "batches": len(batches),
-        "requests": job.requests,
-        "input tokens": job.input_tokens,
-        "estimate (USD)": usd(job.estimate_usd),
+        "requests": sum(job.requests for job in jobs),
+        "input tokens": sum(job.input_tokens for job in jobs),
+        "estimate (USD)": usd(sum(job.estimate_usd for job in jobs)),
         "provider batches": _batches(batches),
-        "job": job.job_id if job.records else "none: nothing is left to ask",
-        "command": dg.MetadataValue.md(f"`batch-pipeline status {job.job_id}`") if job.records else "",
+        **_variants(jobs),
+        "job": _ids(jobs),
+        "command": dg.MetadataValue.md(commands) if commands else "",
     }
+
+
+def _ids(jobs: Sequence[Job]) -> str:
+    return ", ".join(job.job_id for job in jobs if job.records) or "none: nothing is left to ask"
+
+
+def _variants(jobs: Sequence[Job]) -> dict[str, str]:
+    named = {str(job.selection["variant"]): job.records for job in jobs if job.selection.get("variant")}
+    return {"variants": ", ".join(f"{name} ({records:,})" for name, records in named.items())} if named else {}
 
 
 def of_change(now: JobStatus) -> Metadata:

@@ -36,7 +36,7 @@ def run(
 
 
 def _jobs_of(pipeline: Pipeline, task: BatchTask, cells: Cells, named: Sequence[str]) -> dict[Cell, list[str]]:
-    """The jobs that are named; of each cell, where none are, those that are open and the newest.
+    """The jobs that are named; of each cell, where none are, those that are open and each variant's newest.
 
     A cell of a range that none of the named jobs is of is none of this run's business.
     """
@@ -46,7 +46,7 @@ def _jobs_of(pipeline: Pipeline, task: BatchTask, cells: Cells, named: Sequence[
     if named:
         wanted = {job.root_job_id for job in jobs} & set(named)
     else:
-        newest = {job.partition_key: job.root_job_id for job in jobs}
+        newest = {(job.partition_key, job.variant): job.root_job_id for job in jobs}
         wanted = {*newest.values(), *(job.root_job_id for job in jobs if not job.closed)}
     found: dict[Cell, dict[str, None]] = {} if named else {cell: {} for cell in cells.cells}
     for job in jobs:

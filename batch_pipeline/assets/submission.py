@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import dagster as dg
 
@@ -16,7 +16,7 @@ from batch_pipeline.batches.plan import Order, plan
 from batch_pipeline.batches.select import Selection
 from batch_pipeline.batches.status import JobStatus, status
 from batch_pipeline.batches.submit import submit
-from batch_pipeline.errors import PipelineError, WarehouseBusy
+from batch_pipeline.errors import InvalidSelection, PipelineError, WarehouseBusy
 from batch_pipeline.ledger import jobs
 from batch_pipeline.ledger.jobs import Job
 from batch_pipeline.tasks.task import BatchTask
@@ -27,13 +27,32 @@ OPEN_FOR = 20
 
 @dataclass(frozen=True)
 class Asked:
-    """What a run was asked for: to plan, to send, or both; `jobs` are those to send where it names any."""
+    """What a run was asked for: to plan, to send, or both; `jobs` are those to send where it names any.
+
+    `variants`, `order` and `limit` narrow the plan; the task's own where there are none.
+    """
 
     task: BatchTask
     select: Select
     plans: bool
     sends: bool
     jobs: Sequence[str] = field(default_factory=list[str])
+    variants: Sequence[str] = ()
+    order: tuple[str, ...] | None = None
+    limit: int | None = None
+
+    def selections(self, key: str | None) -> list[Selection]:
+        """What a cell asks about: once for each variant.
+
+        Raises:
+            InvalidSelection: It is a query, which needs a connection of its own: that belongs into `records`.
+        """
+        base = self.select(key) if key is not None else Selection()
+        if base.sql is not None:
+            raise InvalidSelection(f"Task `{self.task.name}`: put the query into its `records`, and narrow those.")
+        base = replace(base, order=self.order or base.order, limit=base.limit if self.limit is None else self.limit)
+        asked_as = self.variants or ((base.variant,) if base.variant else self.task.asked_as)
+        return [replace(base, variant=variant) for variant in asked_as]
 
 
 def run(context: dg.AssetExecutionContext, pipeline: Pipeline, cells: Cells, asked: Asked) -> Iterator[Event]:
@@ -43,7 +62,7 @@ def run(context: dg.AssetExecutionContext, pipeline: Pipeline, cells: Cells, ask
         dagster.Failure: The run is of a single cell, and that did not work.
     """
     task, broken = asked.task, dict[Cell, Exception]()
-    planned: list[tuple[Cell, Job]] = []
+    planned: dict[Cell, list[Job]] = {}
     if asked.plans:
         for start in range(0, len(cells.cells), OPEN_FOR):
             for cell, found in _plan_all(context, pipeline, asked, cells.cells[start : start + OPEN_FOR]):
@@ -51,10 +70,10 @@ def run(context: dg.AssetExecutionContext, pipeline: Pipeline, cells: Cells, ask
                     broken[cell] = found
                     yield from failed(context, keys.requests_key(task.name), cell, found, attempt_of(context))
                 else:
-                    planned.append((cell, found))
+                    planned[cell] = found
                     yield made(keys.requests_key(task.name), cell, metadata.of_plan(found), wide=cells.wide)
     else:
-        planned = list(_planned_before(pipeline, asked, cells))
+        planned = _planned_before(pipeline, asked, cells)
     if asked.sends:
         yield from _send(context, pipeline, planned, asked, wide=cells.wide)
     if broken and not cells.wide:
@@ -63,8 +82,8 @@ def run(context: dg.AssetExecutionContext, pipeline: Pipeline, cells: Cells, ask
 
 def _plan_all(
     context: dg.AssetExecutionContext, pipeline: Pipeline, asked: Asked, cells: Sequence[Cell]
-) -> list[tuple[Cell, Job | Exception]]:
-    """The jobs of some cells, or why there is none; the warehouse is opened once for all of them."""
+) -> list[tuple[Cell, list[Job] | Exception]]:
+    """The jobs of some cells, or why there are none; the warehouse is opened once for all of them."""
     try:
         with pipeline.warehouse.read():
             return [(cell, _plan_or_not(context, pipeline, asked, cell)) for cell in cells]
@@ -72,48 +91,54 @@ def _plan_all(
         return [(cell, busy) for cell in cells]
 
 
-def _plan_or_not(context: dg.AssetExecutionContext, pipeline: Pipeline, asked: Asked, cell: Cell) -> Job | Exception:
+def _plan_or_not(
+    context: dg.AssetExecutionContext, pipeline: Pipeline, asked: Asked, cell: Cell
+) -> list[Job] | Exception:
     try:
-        return _plan(context, pipeline, asked, cell)
+        return [_plan(context, pipeline, asked.task, cell, selection) for selection in asked.selections(cell.key)]
     except Exception as error:  # noqa: BLE001 - whatever is wrong with one cell, the others go on
         return error
 
 
-def _plan(context: dg.AssetExecutionContext, pipeline: Pipeline, asked: Asked, cell: Cell) -> Job:
-    selection = asked.select(cell.key) if cell.key is not None else Selection()
-    made_for = {ASSET: keys.submission_key(asked.task.name).to_user_string(), "run_id": context.run.run_id}
-    order = Order(asked.task, selection, key=root_run_id(context), partition_key=cell.key, metadata=made_for)
+def _plan(
+    context: dg.AssetExecutionContext, pipeline: Pipeline, task: BatchTask, cell: Cell, selection: Selection
+) -> Job:
+    made_for = {ASSET: keys.submission_key(task.name).to_user_string(), "run_id": context.run.run_id}
+    order = Order(task, selection, key=root_run_id(context), partition_key=cell.key, metadata=made_for)
     job = plan(pipeline, order)
     told = "%s: %d of %d records to account for, %d requests to send"
-    context.log.info(told, cell, job.records, job.selected, job.requests)
+    where = f"{cell}, {selection.variant}" if selection.variant else str(cell)
+    context.log.info(told, where, job.records, job.selected, job.requests)
     return job
 
 
-def _planned_before(pipeline: Pipeline, asked: Asked, cells: Cells) -> Iterator[tuple[Cell, Job]]:
+def _planned_before(pipeline: Pipeline, asked: Asked, cells: Cells) -> dict[Cell, list[Job]]:
+    found: dict[Cell, list[Job]] = {}
     by_key = {cell.key: cell for cell in cells.cells}
     with pipeline.ledger.read() as db:
         for job in jobs.not_closed(db):
             named = job.root_job_id in asked.jobs if asked.jobs else job.task == asked.task.name
             if named and job.partition_key in by_key and job.planned_at is not None:
-                yield by_key[job.partition_key], job
+                found.setdefault(by_key[job.partition_key], []).append(job)
+    return found
 
 
 def _send(
     context: dg.AssetExecutionContext,
     pipeline: Pipeline,
-    planned: Sequence[tuple[Cell, Job]],
+    planned: Mapping[Cell, Sequence[Job]],
     asked: Asked,
     *,
     wide: bool,
 ) -> Iterator[Event]:
     submission_key = keys.submission_key(asked.task.name)
-    not_yet, stopped = _submit(pipeline, [job for _, job in planned if job.records])
+    not_yet, stopped = _submit(pipeline, [job for found in planned.values() for job in found if job.records])
     unsent = list[str]()
-    for cell, job in planned:
-        now = status(pipeline, job.job_id) if job.records else None
-        reasons = _reasons(now, not_yet, stopped)
+    for cell, found in planned.items():
+        standing = [status(pipeline, job.job_id) for job in found if job.records]
+        reasons = _reasons(standing, not_yet, stopped)
         if not reasons:
-            yield made(submission_key, cell, metadata.of_submission(job, now), wide=wide)
+            yield made(submission_key, cell, metadata.of_submission(found, standing), wide=wide)
             continue
         unsent.append(reasons[0])
         context.log.warning("%s: not sent yet: %s. The monitor asks again.", cell, "; ".join(reasons))
@@ -121,7 +146,7 @@ def _send(
             submission_key,
             description=f"Not sent yet: {reasons[0]}",
             partition=cell.key,
-            metadata={"job": job.job_id, "waits for": "; ".join(reasons)},
+            metadata={"job": ", ".join(job.job_id for job in found), "waits for": "; ".join(reasons)},
         )
     if dg.AssetCheckKey(submission_key, keys.WITHIN_WINDOW) in context.selected_asset_check_keys:
         yield within_window(pipeline, asked.task.name)
@@ -155,9 +180,10 @@ def _submit(pipeline: Pipeline, planned: Sequence[Job]) -> tuple[dict[str, str],
     return not_yet, None
 
 
-def _reasons(now: JobStatus | None, not_yet: dict[str, str], stopped: str | None) -> list[str]:
-    """Why batches of the job are not at the provider."""
-    waiting = [batch.batch_id for batch in now.batches if batch.state in ("planned", "sending", "held")] if now else []
+def _reasons(standing: Sequence[JobStatus], not_yet: dict[str, str], stopped: str | None) -> list[str]:
+    """Why batches of the jobs are not at the provider."""
+    batches = [batch for now in standing for batch in now.batches]
+    waiting = [batch.batch_id for batch in batches if batch.state in ("planned", "sending", "held")]
     return list(
         dict.fromkeys(not_yet.get(batch_id) or stopped or "another process is sending it" for batch_id in waiting)
     )

@@ -11,6 +11,7 @@ from batch_pipeline.assets import checks, keys, results, submission
 from batch_pipeline.assets.cells import Cells, Select, selects
 from batch_pipeline.assets.reporting import Event
 from batch_pipeline.automation.partitions import nights, ranges_are_beta, repo_nights
+from batch_pipeline.batches.orders import read_orders
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.settings import Settings, load_settings
 from batch_pipeline.tasks.task import BatchTask
@@ -22,6 +23,14 @@ class JobsConfig(dg.Config):
     """Which jobs a run is about; those of its cells where none are named."""
 
     jobs: list[str] = Field(default=[], description="Ids of jobs; all of the run's cells where there are none.")
+
+
+class PlanConfig(JobsConfig):
+    """What a run plans, where a person launches it; all that the task says where nothing is given."""
+
+    variants: list[str] = Field(default=[], description="Variants of the task; those that it is asked in by itself.")
+    order: str = Field(default="", description="What comes first: age, newest, updated, reactions, comments, label.")
+    limit: int = Field(default=0, description="Records of a cell, at most; 0 for all.")
 
 
 def build_batch_assets(
@@ -117,7 +126,7 @@ def _submission(
         backfill_policy=dg.BackfillPolicy.single_run(),
     )
     def submit_batches(
-        context: dg.AssetExecutionContext, config: JobsConfig, pipeline: dg.ResourceParam[Pipeline]
+        context: dg.AssetExecutionContext, config: PlanConfig, pipeline: dg.ResourceParam[Pipeline]
     ) -> Iterator[Event]:
         asked = submission.Asked(
             task=task,
@@ -125,6 +134,9 @@ def _submission(
             plans=requests_key in context.selected_asset_keys,
             sends=submission_key in context.selected_asset_keys,
             jobs=config.jobs,
+            variants=config.variants,
+            order=read_orders(config.order) if config.order else None,
+            limit=config.limit or None,
         )
         yield from submission.run(context, pipeline, Cells.of(context), asked)
 

@@ -12,13 +12,14 @@ from batch_pipeline.ledger.tables import jobs
 
 @dataclass(frozen=True)
 class Placed:
-    """A job or an attempt, and the partition that it is for; None where its task has none."""
+    """A job or an attempt, the partition that it is for, and its prompt's variant; None where its task has none."""
 
     job_id: str
     root_job_id: str
     partition_key: str | None
     closed: bool
     bound_usd: float
+    variant: str | None
 
 
 def of_task(db: Connection, task: str) -> list[Placed]:
@@ -34,5 +35,10 @@ def of_roots(db: Connection, root_job_ids: Iterable[str]) -> list[Placed]:
 
 
 _PLACED = select(
-    jobs.c.job_id, jobs.c.root_job_id, jobs.c.partition_key, jobs.c.closed_at.is_not(None), jobs.c.bound_usd
+    jobs.c.job_id,
+    jobs.c.root_job_id,
+    jobs.c.partition_key,
+    jobs.c.closed_at.is_not(None),
+    jobs.c.bound_usd,
+    jobs.c.selection["variant"].as_string(),
 )

@@ -120,7 +120,8 @@ class BatchTask:
     order: str = "record_id"
     """SQL of `ORDER BY`: which records come first where a limit cuts them off."""
     variants: Mapping[str, str] = field(default_factory=dict[str, str])
-    """Named instructions, each in place of `system`; chosen with `--variant`."""
+    """Named instructions, each in place of `system`; chosen with `--variant`. A task with `variants` and without
+    `system` has no others: the command must choose one, and a night asks in each of them."""
     truncate_at: Mapping[str, int] = field(default_factory=dict[str, int])
     """Characters of a column that are sent."""
     each: str | None = None
@@ -189,6 +190,11 @@ class BatchTask:
     def _fields(self) -> dict[str, str]:
         return columns(self.schema) if self.schema is not None else {"text": "VARCHAR"}
 
+    @property
+    def asked_as(self) -> tuple[str | None, ...]:
+        """The variants that a night asks in, one after the other: None, where it has instructions of its own."""
+        return (None,) if self.system or not self.variants else tuple(self.variants)
+
     def instructions(self, variant: str | None = None) -> str:
         """The instructions of a variant.
 
@@ -222,7 +228,14 @@ class BatchTask:
         return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:8]
 
     def snapshot(self, provider: ProviderName, model: str, variant: str | None = None) -> TaskSnapshot:
-        """The task as a job keeps it: all that is needed to collect it, whatever the file says by then."""
+        """The task as a job keeps it: all that is needed to collect it, whatever the file says by then.
+
+        Raises:
+            InvalidTask: The task has no such variant, or has nothing but variants and none is chosen.
+        """
+        if variant is None and None not in self.asked_as:
+            known = ", ".join(self.variants)
+            raise InvalidTask(f"Task `{self.name}` is asked in variants: choose one with --variant: {known}.")
         return TaskSnapshot(
             name=self.name,
             endpoint=MESSAGES if provider == "anthropic" else ENDPOINTS[self.endpoint],
