@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from base64 import b64decode
 from pathlib import Path
@@ -16,7 +17,10 @@ from openai.types import Batch
 
 from batch_pipeline.local_server import LocalServerOptions, start, validation
 from batch_pipeline.local_server.embeddings import EMBEDDINGS
+from batch_pipeline.local_server.engines.base import Request, answer_one
 from batch_pipeline.local_server.engines.hashing import AT_ONCE, hashed_vectors
+from batch_pipeline.local_server.engines.simulated import Simulated
+from batch_pipeline.local_server.rows import InputLines, RowFiles
 from batch_pipeline_tests.local_server.account import Account, Json
 
 SMALL = "text-embedding-3-small"
@@ -173,6 +177,25 @@ def test_an_upstream_is_asked_and_its_inputs_are_counted(account: Account, tmp_p
         assert [vector.shape for vector in _vectors(_bodies(front, batch)["a"])] == [(8,), (8,)]
         booked = front.booked(batch.id)
         assert (booked["lines_executed"], booked["inputs_embedded"]) == (2, 2)
+
+
+def test_rows_that_are_there_after_a_restart_count_their_inputs(tmp_path: Path) -> None:
+    paths = tmp_path / "output", tmp_path / "errors"
+    lines = [Request(name, EMBEDDINGS, {"model": SMALL, "input": ["x", name]}) for name in "ab"]
+    with RowFiles(*paths, EMBEDDINGS) as rows:
+        rows.write([asyncio.run(answer_one(Simulated(), line)) for line in lines])
+        before = rows.progress
+    with RowFiles(*paths, EMBEDDINGS) as rows:
+        assert rows.progress == before
+        assert rows.progress.inputs == 4
+
+
+def test_large_lines_are_read_a_few_at_a_time(tmp_path: Path) -> None:
+    path = tmp_path / "in.jsonl"
+    path.write_bytes(b"".join(orjson.dumps(_line(str(n), "x" * 3_000_000)) + b"\n" for n in range(5)))
+    lines = InputLines(path, without=set())
+    assert [len(lines.next(100)) for _ in range(4)] == [2, 2, 1, 0]
+    lines.close()
 
 
 TEXTS = st.lists(st.text(min_size=1) | st.lists(st.integers(0, 200_000), min_size=1), min_size=1, max_size=AT_ONCE + 3)
