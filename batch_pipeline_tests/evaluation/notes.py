@@ -35,9 +35,9 @@ def matched(
     return match(pipeline, Evaluation(task, read_gold(path, task), limit, **more))  # pyright: ignore[reportArgumentType] - fields of Evaluation
 
 
-def through(pipeline: Pipeline, now: JobStatus | None) -> JobStatus | None:
+def through(pipeline: Pipeline, now: JobStatus | None, poll_seconds: float = 0.01) -> JobStatus | None:
     """Waits until a job is done."""
-    return wait_for(pipeline, now.job_id, 0.01) if now else None
+    return wait_for(pipeline, now.job_id, poll_seconds) if now else None
 
 
 def evaluated(pipeline: Pipeline, gold: Gold, task: BatchTask = mood, **more: object) -> Judged:

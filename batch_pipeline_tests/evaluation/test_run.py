@@ -25,6 +25,10 @@ from batch_pipeline_tests.evaluation.notes import evaluated, glad, matched, thro
 from batch_pipeline_tests.project import NIGHT
 
 NLBSE = project_root().parent / "shared" / "data" / "nlbse2024_issues_train.csv"
+LABELS_BY_HAND = """
+    SELECT issues.extra ->> '$.label', answers.label
+    FROM issue_kind AS answers JOIN issues USING (record_id)
+"""
 
 
 def test_scores_are_those_of_scikit_learn_by_hand_on_the_tables_rows(pipeline: Pipeline) -> None:
@@ -48,11 +52,7 @@ def test_sixty_of_fifteen_hundred_real_issues_are_scored_as_by_hand(pipeline: Pi
     assert (len(found.record_ids), len(found.unmatched)) == (60, 0)
     now = through(pipeline, begin(pipeline, found))
     (judged,) = finish(pipeline, found, now and now.job_id)
-    by_hand = """
-        SELECT issues.extra ->> '$.label', answers.label
-        FROM issue_kind AS answers JOIN issues USING (record_id)
-    """
-    rows = query(pipeline, by_hand)
+    rows = query(pipeline, LABELS_BY_HAND)
     wanted, given = [row[0] for row in rows], [row[1] for row in rows]
     metrics = cast(Any, sklearn.metrics)
     assert len(set(wanted)) == 3  # the file is sorted by label; the sixty are not its first
