@@ -11,7 +11,10 @@ import pytest
 from batch_pipeline.definitions import build_definitions
 from batch_pipeline.errors import InvalidSettings
 
-TASKS = ("issue_embeddings", "issue_kind", "issue_summary", "issue_work", "product_labeling")
+TASKS = (
+    *("document_questions", "fashion_tags", "file_embeddings"),
+    *("issue_embeddings", "issue_kind", "issue_summary", "issue_work", "product_labeling"),
+)
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +93,7 @@ def test_a_wrong_setting_is_named_when_the_project_loads(monkeypatch: pytest.Mon
 
 def test_loading_imports_nothing_that_only_a_run_needs() -> None:
     """Each run is a process that imports everything again; these cost 0.1 to 0.5 s each."""
-    told = "import sys, batch_pipeline.definitions; print({'pandas', 'openai', 'githubkit', 'sklearn', 'matplotlib'} & sys.modules.keys())"
+    late = {"pandas", "openai", "githubkit", "sklearn", "matplotlib", "PIL", "pypdf"}
+    told = f"import sys, batch_pipeline.definitions; print({late} & sys.modules.keys())"
     found = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "set()"

@@ -51,7 +51,7 @@ def test_an_unknown_task_lists_the_known_ones(offline: Command) -> None:
     ran = offline("submit", "nope")
     assert ran.code == 2
     assert "no task `nope`" in ran.sentence
-    assert "issue_kind, product_labeling" in ran.sentence
+    assert "issue_kind, issue_summary, issue_work, product_labeling" in ran.sentence
 
 
 @pytest.mark.parametrize("verb", ["status", "collect", "cancel", "retry"])
