@@ -63,6 +63,8 @@ class Field:
 
 def scorable(task: BatchTask) -> dict[str, Field]:
     """The fields of a task's answer that can be scored, by name: text, choices, whole numbers, booleans, lists."""
+    if task.each is not None:  # one row has the answers to many
+        return {}
     if task.schema is None:
         return {name: Field(name, "string") for name, kind in task.answer_columns.items() if kind == "VARCHAR"}
     definitions = cast("Mapping[str, Schema]", task.schema.get("$defs", {}))

@@ -60,6 +60,7 @@ def test_the_fields_that_can_be_scored_are_labels_numbers_and_lists_of_them() ->
         Field("names", "string", several=True),
     ]
     assert list(scorable(task(str))) == ["text"]
+    assert scorable(task(Everything, each="pictures")) == {}
 
 
 @pytest.mark.parametrize(
