@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from batch_pipeline.cli.log import tell_error
-from batch_pipeline.cli.output import AsJson, Column, print_facts, print_json, print_table, say, usd
+from batch_pipeline.cli.output import AsJson, Column, moment, plural, print_facts, print_json, print_table, say, usd
 from batch_pipeline.cli.session import opened, read_settings
 
 if TYPE_CHECKING:
     from batch_pipeline.batches.pipeline import Pipeline
     from batch_pipeline.batches.prices import Price
+    from batch_pipeline.batches.versions import Version
     from batch_pipeline.settings import ProviderName, Settings
     from batch_pipeline.tasks import BatchTask
 
@@ -45,13 +47,27 @@ def list_tasks(context: typer.Context, *, as_json: AsJson = False) -> None:
 
 @group.command("show")
 def show_task(
-    task: Annotated[str, typer.Argument(metavar="TASK", help="The task's name.")], *, as_json: AsJson = False
+    task: Annotated[str, typer.Argument(metavar="TASK", help="The task's name.")],
+    *,
+    diff: Annotated[
+        str | None, typer.Option("--diff", metavar="VERSION", help="What changed since this version of the prompt.")
+    ] = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Show a task: model, price, prompt, answer, versions."""
+    """Show a task: model, price, prompt, answer, and the versions that its answers are of.
+
+    Example: batch-pipeline tasks show issue-kind --diff 7476b11a
+    """
     from batch_pipeline.batches.prices import PriceBook
+    from batch_pipeline.batches.versions import changes, versions
     from batch_pipeline.tasks.registry import load_tasks
 
-    settings, found = read_settings(), load_tasks().get(task)
+    found = load_tasks().get(task)
+    with opened() as pipeline:
+        settings, known = pipeline.settings, versions(pipeline, found)
+    if diff is not None:
+        _show_changes(changes(known, diff), as_json=as_json)
+        return
     summary = _summary(found, settings)
     model = settings.model_for(summary.provider, found.model, embeds=found.embeds)
     tariff = PriceBook(settings.prices_file, settings.price_as).tariff(summary.provider, model)
@@ -60,15 +76,17 @@ def show_task(
         per_million = {
             mode: {"input": price.base.input * 1e6, "output": price.base.output * 1e6} for mode, price in prices.items()
         }
-        more = {"usd_per_million_tokens": per_million, "system": found.system, "schema": found.schema}
-        print_json(vars(summary) | more)
+        more: dict[str, object] = {"usd_per_million_tokens": per_million, "system": found.system}
+        more |= {"variants": dict(found.variants), "schema": found.schema}
+        told = [{name: value for name, value in vars(version).items() if name != "text"} for version in known]
+        print_json(vars(summary) | more | {"versions": told, "outdated_answers": _outdated(known)})
         return
     print_facts(
         [
             ("Task", found.name),
             ("Model", f"{summary.model} at {summary.provider} ({found.endpoint})"),
             *((f"Price, {mode}", _price(price)) for mode, price in prices.items()),
-            ("Records", found.records),
+            ("Records", " ".join(found.records.split())),
             ("Partitions", summary.partitions),
             ("Version", summary.prompt_version),
             ("Variants", ", ".join(found.variants) or "none"),
@@ -76,7 +94,46 @@ def show_task(
             *((f"Answer: {name}", kind) for name, kind in found.answer_columns.items()),
         ]
     )
-    say(f"\n{found.system}")
+    for name, instructions in {"": found.system, **found.variants}.items():
+        if instructions:
+            say(f"\n{name}: {instructions}" if name else f"\n{instructions}")
+    say()
+    print_table(_VERSIONS, [_version_row(version) for version in known])
+    if outdated := _outdated(known):
+        older = next(version.version for version in known if not version.current)
+        say(f"\n{plural(outdated, 'answer')} of older versions: `submit {found.name} --outdated` asks again.")
+        say(f"What changed: batch-pipeline tasks show {found.name} --diff {older}")
+
+
+def _show_changes(lines: list[str], *, as_json: bool) -> None:
+    if as_json:
+        print_json({"diff": lines})
+    elif lines:
+        for line in lines:
+            say(line)
+    else:
+        say("Nothing changed: this is the current version.")
+
+
+def _outdated(known: Sequence[Version]) -> int:
+    return sum(version.answers for version in known if not version.current)
+
+
+def _version_row(version: Version) -> tuple[object, ...]:
+    first, last = ("" if at is None else moment(at) for at in (version.first_at, version.last_at))
+    now = "current" if version.current else "older"
+    return version.version, now, version.variant or "", f"{version.answers:,}", f"{version.jobs:,}", first, last
+
+
+_VERSIONS = (
+    Column("Version"),
+    Column(""),
+    Column("Variant"),
+    Column("Answers", right=True),
+    Column("Jobs", right=True),
+    Column("First job"),
+    Column("Last job", shrinks=True),
+)
 
 
 @group.command("check")
@@ -131,7 +188,7 @@ def _summary(task: BatchTask, settings: Settings) -> _Summary:
         model=_model(task, provider, settings),
         endpoint=task.endpoint,
         partitions=task.partitions or "none",
-        prompt_version=task.prompt_version(),
+        prompt_version=task.prompt_version(task.asked_as[0]),
         answer=tuple(task.answer_columns),
     )
 

@@ -79,6 +79,16 @@ def answers_of_jobs(
         yield StoredAnswer(record_id, repo, task, json.loads(told), *made_by)
 
 
+def answers_by_version(connection: DuckDBPyConnection, task: str) -> dict[tuple[str, str | None], int]:
+    """How many records have their newest answer of which prompt version, by version and variant."""
+    if type_of_column(connection, task, "record_id") is None:
+        return {}
+    rows = connection.execute(
+        f"SELECT prompt_version, variant, count(*) FROM {quoted(task + '_latest')} GROUP BY ALL"  # noqa: S608 - quoted
+    ).fetchall()
+    return {(version, variant): count for version, variant, count in rows}
+
+
 def type_of_column(connection: DuckDBPyConnection, table: str, column: str) -> str | None:
     """The column's type, or None where there is no such table or column."""
     found = connection.execute(

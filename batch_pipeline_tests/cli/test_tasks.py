@@ -1,5 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
+from batch_pipeline.batches.pipeline import Pipeline
+from batch_pipeline.batches.plan import Order
+from batch_pipeline.batches.turn import place, wait_for
+from batch_pipeline.settings import load_settings
+from batch_pipeline.tasks.issue_kind import issue_kind
+from batch_pipeline_tests.books import Books
 from batch_pipeline_tests.cli.conftest import Command
 
 
@@ -25,3 +34,33 @@ def test_a_task_is_shown_with_its_price_by_its_name_with_hyphens(offline: Comman
 def test_every_task_of_the_project_is_good(offline: Command) -> None:
     ran = offline("tasks", "check", "--json")
     assert (ran.code, ran.json["wrong"]) == (0, {})
+
+
+def test_answers_of_an_older_prompt_are_counted_shown_and_asked_again_with_the_estimate_first(
+    command: Command, issue_files: Path, books: Books
+) -> None:
+    command("issues", "load", issue_files)
+    older = replace(issue_kind, system="Bug, feature or question?")
+    pipeline = Pipeline(load_settings())
+    job = place(pipeline, Order(older)).job
+    wait_for(pipeline, job.job_id, 0.05)
+    pipeline.close()
+    shown = command("tasks", "show", "issue-kind").out
+    assert "3 answers of older versions: `submit issue_kind --outdated` asks again." in shown
+    assert f"tasks show issue_kind --diff {older.prompt_version()}" in shown
+    told = command("tasks", "show", "issue-kind", "--json").json
+    assert told["outdated_answers"] == 3
+    assert [(one["version"], one["current"], one["answers"]) for one in told["versions"]] == [
+        (issue_kind.prompt_version(), True, 0),
+        (older.prompt_version(), False, 3),
+    ]
+    changed = command("tasks", "show", "issue-kind", "--diff", older.prompt_version()).out
+    assert "\n-Bug, feature or question?\n" in changed
+    assert command("submit", "issue-kind").out.startswith("Nothing to do")
+    ran = command("submit", "issue-kind", "--outdated")
+    estimate, job_line = ran.out.splitlines()[:2]
+    assert estimate.startswith("Outdated or not answered: 3 records in 3 requests, estimated at $0.0000")
+    assert job_line.startswith("Job issue_kind-")
+    assert len(books.batches) == 2
+    assert command("tasks", "show", "issue-kind", "--diff", issue_kind.prompt_version()).out.startswith("Nothing chang")
+    assert "there are:" in command("tasks", "show", "issue-kind", "--diff", "nope").sentence
