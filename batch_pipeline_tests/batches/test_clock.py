@@ -37,7 +37,7 @@ def test_one_batch_is_paid(
     books.order(fault, LATE)
     killed_at("send.bytes_out", partial(submitted, pipeline.settings, job.job_id))
     assert [send.remote_id for send in sends_of(pipeline, job)] == [None]
-    assert apart(partial(turns, pipeline.settings, job.job_id, 2.5, step)) == 0
-    assert apart(partial(turns, pipeline.settings, job.job_id, 30.0)) == 0  # the clock is set right again
+    assert apart(partial(turns, pipeline.settings, job.job_id, 2.5 if step > 0 else 0.8, step)) == 0
+    assert apart(partial(turns, pipeline.settings, job.job_id, 80.0)) == 0  # the clock is set right again
     assert status(pipeline, job.job_id).outcomes == {"answered": 3}
     assert (len(books.paid), books.lines_executed) == (1, 3)

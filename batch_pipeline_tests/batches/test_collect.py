@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
+from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from batch_pipeline.batches.collect import collect
@@ -15,6 +17,7 @@ from batch_pipeline.batches.poll import poll
 from batch_pipeline.batches.turn import submit_job, take_turn
 from batch_pipeline.errors import ProviderUnreachable
 from batch_pipeline.ledger import events, jobs
+from batch_pipeline.settings import Settings
 from batch_pipeline.tasks import BatchTask
 from batch_pipeline_tests.batches.chain import (
     Mood,
@@ -28,6 +31,7 @@ from batch_pipeline_tests.batches.chain import (
     write_notes,
 )
 from batch_pipeline_tests.books import Books
+from batch_pipeline_tests.processes import at_once
 
 
 def attempts_of(pipeline: Pipeline, job: jobs.Job) -> list[jobs.Job]:
@@ -58,14 +62,29 @@ def test_an_expired_batch_keeps_its_answers_and_only_the_rest_goes_again(pipelin
     ]
 
 
-def test_a_batch_with_nothing_but_an_error_file_has_an_outcome_for_each_row(pipeline: Pipeline, books: Books) -> None:
-    books.order({"kind": "rows", "status": 400, "code": "context_length_exceeded", "message": "too long"})
-    write_notes(pipeline, 20)
-    state = run(pipeline, planned(pipeline))
-    assert (state.state, state.outcomes, state.attempts) == ("failed", {"failed": 20}, 1)
-    assert query(pipeline, "SELECT DISTINCT http_status, error_code, error_message FROM batch_results") == [
-        (400, "context_length_exceeded", "too long")
+def test_a_batch_with_nothing_but_an_error_file_has_an_outcome_with_its_code_for_each_row(
+    pipeline: Pipeline, books: Books
+) -> None:
+    books.order(
+        {"kind": "rows", "status": 400, "code": "context_length_exceeded", "message": "too long", "every": 4},
+        {"kind": "rows", "status": 429, "code": "rate_limit_exceeded", "message": "too fast"},
+    )
+    write_notes(pipeline, 100)
+    job = planned(pipeline)
+    state = run(pipeline, job)
+    assert [(batch.output_file_id, batch.error_file_id is None) for batch in batches_of(pipeline, job)] == [
+        (None, False)
     ]
+    assert (state.outcomes, state.attempts) == ({"answered": 75, "failed": 25}, 2)
+    assert query(
+        pipeline,
+        "SELECT outcome, http_status, error_code, error_message, count(*) FROM batch_results "
+        f"WHERE job_id = '{job.job_id}' GROUP BY ALL ORDER BY ALL",
+    ) == [
+        ("failed", 400, "context_length_exceeded", "too long", 25),
+        ("retryable", 429, "rate_limit_exceeded", "too fast", 75),
+    ]
+    assert books.lines_executed == 175
 
 
 def test_rows_that_fail_for_now_go_again_and_those_that_fail_for_good_do_not(pipeline: Pipeline, books: Books) -> None:
@@ -189,21 +208,24 @@ def test_a_token_limit_waits_and_burns_no_attempt(pipeline: Pipeline, books: Boo
     assert (state.outcomes, state.attempts) == ({"answered": 3}, 1)
 
 
-def test_two_processes_that_collect_the_same_batch_collect_it_once(make_pipeline: Callable[..., Pipeline]) -> None:
-    pipelines = [make_pipeline() for _ in range(3)]
-    write_notes(pipelines[0], 20)
-    job = planned(pipelines[0])
-    submit_job(pipelines[0], job.job_id)
-    ended(pipelines[0], job)
-    threads = [threading.Thread(target=collect, args=(pipeline, job.job_id)) for pipeline in pipelines]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert query(pipelines[0], "SELECT count(*), count(DISTINCT record_id) FROM mood") == [(20, 20)]
-    with pipelines[0].ledger.read() as db:
+def test_two_processes_that_collect_the_same_batch_collect_it_once(pipeline: Pipeline, books: Books) -> None:
+    write_notes(pipeline, 20)
+    job = planned(pipeline)
+    submit_job(pipeline, job.job_id)
+    ended(pipeline, job)
+    assert at_once(2, partial(collect_one, pipeline.settings, job.job_id), pipeline.data_dir) == [None, None]
+    assert query(pipeline, "SELECT count(*), count(DISTINCT record_id) FROM mood") == [(20, 20)]
+    assert query(pipeline, "SELECT count(*), count(DISTINCT custom_id) FROM batch_results") == [(20, 20)]
+    with pipeline.ledger.read() as db:
         told = [event.event for event in events.of_job(db, job.job_id)]
     assert told.count("collected") == 1
+    assert books.lines_executed == 20
+
+
+def collect_one(settings: Settings, job_id: str, _folder: Path, _number: int) -> None:
+    pipeline = Pipeline(settings)
+    collect(pipeline, job_id)
+    pipeline.close()
 
 
 def test_a_task_that_was_edited_meanwhile_changes_nothing(pipeline: Pipeline) -> None:
@@ -292,7 +314,7 @@ DAMAGE = st.lists(
 
 
 @given(faults=DAMAGE)
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_comes_back_every_record_has_one_outcome(
     make_pipeline: Callable[..., Pipeline], books: Books, faults: list[dict[str, object]]
 ) -> None:
