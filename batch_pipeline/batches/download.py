@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from filecmp import cmp
 from pathlib import Path
 
 from batch_pipeline.batches.files import half, put_in_place
@@ -76,9 +77,9 @@ def _fetch(provider: Provider, file_id: str, final: Path) -> bool:
             return False
         reach("collect.output_half")
         if not _whole(provider, file_id, temporary, told):
+            size = f"{temporary.stat().st_size:,} of {told:,} bytes" if told is not None else "and differs each time"
             raise ProviderUnreachable(
-                f"{final.name} came cut off ({temporary.stat().st_size:,} of {told or 0:,} bytes). "
-                "Nothing of it is used; it is asked for again."
+                f"{final.name} came cut off ({size}). Nothing of it is used; it is asked for again."
             )
         put_in_place(temporary, final)
     return True
@@ -91,7 +92,7 @@ def _whole(provider: Provider, file_id: str, path: Path, told: int | None) -> bo
         return size == told and _last_line_ended(path)
     with half(path) as second:
         provider.download(file_id, second)
-        return second.read_bytes() == path.read_bytes()
+        return cmp(second, path, shallow=False)
 
 
 def _last_line_ended(path: Path) -> bool:

@@ -10,6 +10,7 @@ from batch_pipeline.errors import MissingKey, UsageError
 from batch_pipeline.ledger import batches, jobs, sends
 from batch_pipeline.ledger.batches import Batch
 from batch_pipeline.ledger.sends import Send
+from batch_pipeline.providers import Provider
 from batch_pipeline.wire.batch import BatchObject
 
 
@@ -72,7 +73,7 @@ def adopt(pipeline: Pipeline, batch_id: str, remote_id: str) -> None:
     remote = provider.get(remote_id)
     if remote is None:
         raise UsageError(f"The provider has no batch `{remote_id}` for this key, so `{batch_id}` can't be it.")
-    _must_not_be_another(pipeline, batch_id, send, remote)
+    _must_not_be_another(pipeline, provider, batch_id, send, remote)
     if (why_not := record_created(pipeline, batch, send, remote, "adopted by a person")) is not None:
         raise UsageError(f"`{batch_id}` was not changed: {why_not}.")
 
@@ -87,12 +88,14 @@ def recreate(pipeline: Pipeline, batch_id: str) -> None:
     record_void(pipeline, batch, send)
 
 
-def _must_not_be_another(pipeline: Pipeline, batch_id: str, send: Send, remote: BatchObject) -> None:
-    """A server that drops metadata leaves it to the person; one that keeps them has the last word."""
-    claim = (remote.metadata or {}).get("claim")
+def _must_not_be_another(
+    pipeline: Pipeline, provider: Provider, batch_id: str, send: Send, remote: BatchObject
+) -> None:
+    """A server that drops metadata leaves it to the person; one whose batch tells its claim has the last word."""
+    claim = provider.claim_of(remote)
     with pipeline.ledger.read() as db:
         known = remote.id in sends.remote_ids(db)
-    if known or (claim is not None and claim != send.claim):
+    if known or (claim is not None and not send.claim.startswith(claim)):
         raise UsageError(
             f"`{remote.id}` is another batch, not `{batch_id}`: look for the one that carries claim {send.claim}."
         )

@@ -1,7 +1,9 @@
 """Settle: a POST whose reply was lost. Was the batch created, and can it still be?
 
 Found proves, at any time: the batch is adopted. Not found proves only when asked for WAIT after the fence: the
-deletion of the input file, without which a POST that is still on its way executes nothing.
+deletion of the input file, without which a POST that is still on its way executes nothing. Where there is no file, no
+batch may be left in the listing that could be ours (`sighted.py`), and WAIT, six times as long, counts from the first
+listing that had none.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from collections.abc import Sequence
 
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.points import reach
+from batch_pipeline.batches.sighted import sighted
 from batch_pipeline.ledger import batches, events, meta, sends
 from batch_pipeline.ledger.batches import Batch
 from batch_pipeline.ledger.sends import Send
@@ -35,8 +38,8 @@ def settle(pipeline: Pipeline, provider: Provider, batch: Batch, send: Send) -> 
     reach("lookup.row_read")
     listing = provider.list(_since(send))  # asked after `send` was read
     reach("lookup.done")
-    ours = [remote for remote in listing.batches if _is_ours(remote, send)]
-    alive = [remote for remote in ours if not remote.executed_nothing]
+    seen = sighted(pipeline, provider, batch, send, listing.batches)
+    ours, alive = seen.ours, [remote for remote in seen.ours if not remote.executed_nothing]
     if alive:
         return _adopt(pipeline, provider, batch, send, alive)
     if ours:
@@ -45,8 +48,8 @@ def settle(pipeline: Pipeline, provider: Provider, batch: Batch, send: Send) -> 
             if send.fenced_at is None
             else record_void(pipeline, batch, send)
         )
-    if not listing.whole:
-        return "the listing can't be relied on: nothing is sent until it can"
+    if seen.nameless or not listing.whole:
+        return _why_unknown(seen.nameless)
     if send.fenced_at is None:
         return _fence(pipeline, provider, batch, send, listing)
     if listing.begun <= send.fenced_at + _wait(pipeline, provider):
@@ -83,7 +86,7 @@ def _fence(pipeline: Pipeline, provider: Provider, batch: Batch, send: Send, lis
 
 def _delete_or_not(pipeline: Pipeline, provider: Provider, file_id: str, listing: Listing) -> float | None:
     """When the fence stands; a server that deletes no files has none, and only a long wait protects."""
-    if not _deletes_files(pipeline, provider):
+    if not deletes_files(pipeline, provider):
         return listing.begun
     match provider.delete_file(file_id):
         case Fenced(at):
@@ -101,9 +104,9 @@ def _give_way(pipeline: Pipeline, provider: Provider, batch: Batch, send: Send) 
     """A new attempt may send again; where nothing was fenced and much is at stake, a person decides."""
     if _ended_on_disk(pipeline, batch, send):
         return "its files are on the disk: it is collected from them"
-    if not _deletes_files(pipeline, provider) and batch.bound_usd > pipeline.settings.hold_above_usd:
+    if not deletes_files(pipeline, provider) and batch.bound_usd > pipeline.settings.hold_above_usd:
         why = (
-            f"the reply to create was lost, the server deletes no files, and it may cost {batch.bound_usd:.2f} USD: "
+            f"the reply to create was lost, no file can be deleted, and it may cost {batch.bound_usd:.2f} USD: "
             f"look for claim {send.claim} at the provider"
         )
         with pipeline.ledger.begin() as db:
@@ -180,7 +183,10 @@ def _again_at(reply: Refused) -> float | None:
     return time.time() + (PASSING_WAIT if reply.status == 429 else REFUSED_WAIT)
 
 
-def _deletes_files(pipeline: Pipeline, provider: Provider) -> bool:
+def deletes_files(pipeline: Pipeline, provider: Provider) -> bool:
+    """Whether there is a fence: a file, and a provider that deletes it."""
+    if not provider.takes_files:
+        return False
     with pipeline.ledger.read() as db:
         return meta.get(db, _deletes(provider)) is not False
 
@@ -190,15 +196,18 @@ def _deletes(provider: Provider) -> str:
 
 
 def _wait(pipeline: Pipeline, provider: Provider) -> float:
-    return provider.wait_seconds * (1 if _deletes_files(pipeline, provider) else NO_FENCE_FACTOR)
+    return provider.wait_seconds * (1 if deletes_files(pipeline, provider) else NO_FENCE_FACTOR)
 
 
 def _since(send: Send) -> float:
     return send.uploaded_at - UPLOAD_MARGIN if send.uploaded_at else (send.posted_at or time.time()) - POST_MARGIN
 
 
-def _is_ours(remote: BatchObject, send: Send) -> bool:
-    return remote.input_file_id == send.file_id or (remote.metadata or {}).get("claim") == send.claim
+def _why_unknown(nameless: Sequence[BatchObject]) -> str:
+    """A listing that does not prove that there is none."""
+    if not nameless:
+        return "the listing can't be relied on: nothing is sent until it can"
+    return f"one of these may be it, which only its results will say: {', '.join(each.id for each in nameless)}"
 
 
 _ORDER = ("cancelled", "cancelling", "failed", "validating", "in_progress", "finalizing", "expired", "completed")

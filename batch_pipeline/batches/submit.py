@@ -5,7 +5,7 @@ by compare-and-set in the ledger and by the input file: a POST whose file was de
 call this, at any time, any number of times: what to do next is read from the open row of `sends`.
 
     no row                    → claim it
-    claimed                   → upload the file
+    claimed                   → upload the file, where the provider takes files
     file_id                   → marker, `posted_at`, POST once
     posted_at                 → settle: ask the listing; not there after WAIT: delete the file, which fences the POST
     posted_at, fenced_at      → settle: not there WAIT after the fence: void, and the batch is planned again
@@ -38,6 +38,7 @@ from batch_pipeline.ledger.jobs import Job
 from batch_pipeline.ledger.sends import Send
 from batch_pipeline.providers import Provider
 from batch_pipeline.providers.base import Created, Refused
+from batch_pipeline.providers.inline import InlineRequests
 from batch_pipeline.tasks.snapshot import TaskSnapshot
 
 if TYPE_CHECKING:
@@ -158,20 +159,29 @@ def _next_step(pipeline: Pipeline, provider: Provider, batch: Batch, send: Send)
 def _send(pipeline: Pipeline, provider: Provider, batch: Batch, send: Send | None) -> str | None:
     with pipeline.ledger.read() as db:
         job = jobs.get(db, batch.job_id)
-    if send is not None and send.file_id is None:
+    if send is not None and send.file_id is None and provider.takes_files:
         send = _upload(pipeline, provider, job, batch, send)
-    posted_at = time.time()
-    if send is None or not pipeline.markers.create(replace(send, posted_at=posted_at)):
+    if send is None:
+        return "another process is sending it"
+    given = send.file_id or _inline(pipeline, batch, send)
+    to_post = replace(send, posted_at=time.time(), sent_sha256=None if isinstance(given, str) else given.sha256)
+    if not pipeline.markers.create(to_post):
         return "another process is sending it"
     reach("send.marker_synced")
     with pipeline.ledger.begin() as db:
         if foreign_markers(pipeline, db):
             return "another ledger is at work: it is settled first"
-        posted = None if _cancel_asked(db, batch) else sends.post(db, send, posted_at)
+        posted = None if _cancel_asked(db, batch) else sends.post(db, send, to_post)
     if posted is None:
         return "another process is sending it, or it was cancelled"
     reach("send.posted_recorded")
-    return _post(pipeline, provider, job, batch, posted)
+    return _post(pipeline, provider, job, batch, posted, given)
+
+
+def _inline(pipeline: Pipeline, batch: Batch, send: Send) -> InlineRequests:
+    path = pipeline.folder(batch.job_id).requests(batch.number)
+    must_be_as_planned(path, batch.sha256, batch.bytes)
+    return InlineRequests(path, send.claim)
 
 
 def _upload(pipeline: Pipeline, provider: Provider, job: Job, batch: Batch, send: Send) -> Send | None:
@@ -196,7 +206,9 @@ def _upload(pipeline: Pipeline, provider: Provider, job: Job, batch: Batch, send
     return recorded
 
 
-def _post(pipeline: Pipeline, provider: Provider, job: Job, batch: Batch, send: Send) -> str | None:
+def _post(
+    pipeline: Pipeline, provider: Provider, job: Job, batch: Batch, send: Send, given: str | InlineRequests
+) -> str | None:
     """POSTs once. Whatever is neither an id nor a refusal is unknown: nothing is written, the next turn settles."""
     metadata = {
         "pipeline": pipeline.pipeline_id,
@@ -205,14 +217,15 @@ def _post(pipeline: Pipeline, provider: Provider, job: Job, batch: Batch, send: 
         "sha256": batch.sha256,
         "claim": send.claim,
     }
-    reply = provider.create(send.file_id or "", TaskSnapshot.model_validate_json(job.snapshot).endpoint, metadata)
+    reply = provider.create(given, TaskSnapshot.model_validate_json(job.snapshot).endpoint, metadata)
     reach("send.replied")
     match reply:
         case Created(remote):
             return record_created(pipeline, batch, send, remote, "submitted")
         case Refused():
             record_refused(pipeline, batch, send, reply)
-            provider.delete_file(send.file_id or "")
+            if send.file_id is not None:
+                provider.delete_file(send.file_id)
             if reply.status is None:
                 raise ProviderUnreachable(reply.message)
             if reply.stops_everything:

@@ -86,11 +86,11 @@ def write(db: Connection, send: Send, **values: object) -> Send | None:
     return compare_and_set(db, sends, send, **values)
 
 
-def post(db: Connection, send: Send, posted_at: float, sent_sha256: str | None = None) -> Send | None:
-    """The right to POST: given once, and only while no other attempt of the batch is open."""
+def post(db: Connection, send: Send, posted: Send) -> Send | None:
+    """The right to POST, as `posted` has it: given once, and only while no other attempt of the batch is open."""
     other = sends.alias()
     rival = exists().where(other.c.batch_id == send.batch_id, other.c.claim != send.claim, other.c.end.is_(None))
-    return compare_and_set(db, sends, send, ~rival, posted_at=posted_at, sent_sha256=sent_sha256)
+    return compare_and_set(db, sends, send, ~rival, posted_at=posted.posted_at, sent_sha256=posted.sent_sha256)
 
 
 def claims(db: Connection) -> set[str]:

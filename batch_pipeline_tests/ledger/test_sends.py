@@ -75,26 +75,27 @@ def test_a_batch_is_claimed_again_only_when_every_earlier_send_has_ended(ledger:
 def test_the_right_to_post_is_given_once(ledger: Ledger) -> None:
     send = written(ledger, claimed(ledger), file_id="file-1", uploaded_at=1.0)
     with ledger.begin() as db:
-        posted = sends.post(db, send, 5.0)
-        assert posted == replace(send, posted_at=5.0)
-        assert sends.post(db, send, 6.0) is None
+        posted = sends.post(db, send, replace(send, posted_at=5.0, sent_sha256="0123"))
+        assert posted == replace(send, posted_at=5.0, sent_sha256="0123")
+        assert sends.post(db, send, replace(send, posted_at=6.0)) is None
 
 
 def test_nobody_posts_while_another_send_of_the_batch_is_open(ledger: Ledger) -> None:
     send = written(ledger, claimed(ledger), file_id="file-1", uploaded_at=1.0)
     with ledger.begin() as db:
         sends.remember(db, MARKED)  # another ledger's, brought back from its marker
-        assert sends.post(db, send, 5.0) is None
+        assert sends.post(db, send, replace(send, posted_at=5.0)) is None
         other = next(found for found in sends.open_of_batch(db, BATCH) if found.claim == "marked")
         sends.write(db, other, end="void")
-        assert sends.post(db, send, 5.0) is not None
+        assert sends.post(db, send, replace(send, posted_at=5.0)) is not None
 
 
 def test_nobody_posts_another_file_than_was_read(ledger: Ledger) -> None:
     send = claimed(ledger)
     mine = written(ledger, send, file_id="file-1", uploaded_at=1.0)
     with ledger.begin() as db:
-        assert sends.post(db, replace(mine, file_id="file-2"), 5.0) is None
+        other = replace(mine, file_id="file-2")
+        assert sends.post(db, other, replace(other, posted_at=5.0)) is None
         assert sends.write(db, send, file_id="file-2", uploaded_at=2.0) is None
 
 
