@@ -6,28 +6,27 @@ import os
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from batch_pipeline.cli.demo_report import EMBEDDINGS, LABELS, answered, report
 from batch_pipeline.cli.local_server import Engine, default_engine
-from batch_pipeline.cli.output import AsJson, Column, plural, print_json, print_table, say, usd
+from batch_pipeline.cli.output import AsJson
 from batch_pipeline.cli.progress import progress, requests_done
 
 if TYPE_CHECKING:
     from datetime import date
 
-    from batch_pipeline.batches.money import Comparison
     from batch_pipeline.batches.pipeline import Pipeline
     from batch_pipeline.batches.status import JobStatus
     from batch_pipeline.cli.night import Night
     from batch_pipeline.cli.programs import Programs
 
-TASK = "issue_kind"
-"""The demo's task: 1.3 s an issue with the small model, on one thread."""
+TASKS = (LABELS, EMBEDDINGS)
+"""The demo's tasks: with the small model, on one thread, 1.3 s an issue for a label, and 0.1 s for an embedding."""
 SECONDS = 600.0
 """How long it may take; then something is wrong."""
 
@@ -52,15 +51,16 @@ def demo(
     began, chosen = time.time(), engine or default_engine()
     with _own_pipeline() as pipeline:
         repos, night = _load(pipeline)
-        before = _answered(pipeline)
+        before = answered(pipeline, LABELS)
         told(f"{_issues(pipeline)} sample issues of {len(repos)} repositories, {before} of them answered before.")
+        told("Three kinds of work: a label for each, an embedding for each, and an evaluation of the labels.")
         told(f"Starting the local server, which answers with {chosen}, and Dagster's daemon.")
         try:
             _work(pipeline, repos, night, chosen, as_json=as_json)
         except KeyboardInterrupt:
             told("\nStopped, and everything ended. Nothing is lost: run it again, and it goes on.")
             raise typer.Exit(130) from None
-        _report(pipeline, before, began, as_json=as_json)
+        report(pipeline, _jobs(pipeline), began, as_json=as_json)
 
 
 def _work(pipeline: Pipeline, repos: list[str], night: date, engine: Engine, *, as_json: bool) -> None:
@@ -81,22 +81,24 @@ def _work(pipeline: Pipeline, repos: list[str], night: date, engine: Engine, *, 
         fail_dead_runs(instance)
         start_local_server(running, settings, engine)
         running.start("daemon", "dagster._daemon", "run", "-w", str(workspace()))
-        asked = Night(instance, night, repos, TASK)
+        asked = Night(instance, night, repos, TASKS)
         asked.launch(running)
         _follow(pipeline, running, asked, as_json=as_json)
 
 
 def _follow(pipeline: Pipeline, running: Programs, night: Night, *, as_json: bool) -> None:
     """Waits until the night is planned, and every job of it collected."""
-    total, before = _issues(pipeline), _answered(pipeline)
+    total = len(TASKS) * _issues(pipeline)
+    so_far = sum(answered(pipeline, task) for task in TASKS)
     with progress(as_json=as_json) as told:
 
         def is_over() -> bool:
             planned, jobs = night.is_planned, _jobs(pipeline)
             under_way = [job for job in jobs if not job.final]
             done = sum(requests_done(job)[0] for job in under_way)
-            answered = max(before, sum(job.answered for job in jobs))
-            told(min(total, answered + done), total, _doing(under_way, planned=planned))
+            nonlocal so_far  # a request that has ended counts for one, until its many records are collected
+            so_far = max(so_far, min(total, sum(job.answered for job in jobs) + done))
+            told(so_far, total, _doing(under_way, planned=planned))
             return planned and not under_way and night.is_at_rest
 
         running.wait_until(is_over, SECONDS, "The night's collection")
@@ -109,31 +111,6 @@ def _doing(under_way: list[JobStatus], *, planned: bool) -> str:
         ended = all(job.state == "ended" for job in under_way)
         return "collecting the answers" if ended else "in flight at the local server"
     return "all collected" if planned else "Dagster plans the night"
-
-
-def _report(pipeline: Pipeline, before: int, began: float, *, as_json: bool) -> None:
-    sent = sum(job.requests for job in _jobs(pipeline) if job.created_at >= began)
-    answers, cost = _answers(pipeline), _cost(pipeline)
-    if as_json:
-        seconds = round(time.time() - began, 1)
-        told = {"answers": [asdict(answer) for answer in answers], "requests_sent": sent, "seconds": seconds}
-        print_json({**told, "cost": asdict(cost), "saved_usd": cost.saved_usd})
-        return
-    columns = [Column("Issue"), Column("Label"), Column("Title", shrinks=True)]
-    print_table(columns, [(answer.record_id, answer.label, answer.title) for answer in answers])
-    say()
-    if not sent:
-        say(f"No request was sent: all {before} answers had been there before.")
-    model, seconds = pipeline.settings.price_as, time.time() - began
-    say(f"These {plural(len(answers), 'answer')} cost {usd(cost.paid_usd)} on this machine, in {seconds:.0f} s.")
-    say(
-        f"At OpenAI, with {model}: {usd(cost.realtime_usd)} in realtime, {usd(cost.batch_usd)} in batch; "
-        f"{usd(cost.saved_usd)} ({cost.saved_share:.0%}) saved."
-    )
-    own = pipeline.data_dir
-    here = own.relative_to(Path.cwd()) if own.is_relative_to(Path.cwd()) else own
-    say(f"Look at them: BATCH_PIPELINE_DATA_DIR={here} batch-pipeline query 'FROM {TASK}_latest'")
-    say("Next: batch-pipeline dev, and the README's first steps.")
 
 
 @contextmanager
@@ -150,7 +127,7 @@ def _own_pipeline() -> Generator[Pipeline]:
         f"{PREFIX}DATA_DIR": str(folder),
         f"{PREFIX}PROVIDER": "local",
         f"{PREFIX}LOCAL_URL": f"http://127.0.0.1:{_port(folder)}/v1",
-        f"{PREFIX}TASKS": TASK,
+        f"{PREFIX}TASKS": ",".join(TASKS),
         f"{PREFIX}POLL_SECONDS": "1",
         f"{PREFIX}NIGHTLY": "false",
     }
@@ -193,54 +170,8 @@ def _issues(pipeline: Pipeline) -> int:
 def _jobs(pipeline: Pipeline) -> list[JobStatus]:
     from batch_pipeline.batches.status import statuses
 
-    return [job for job in statuses(pipeline) if job.task == TASK]
-
-
-@dataclass(frozen=True)
-class _Answer:
-    record_id: str
-    title: str
-    label: str
-
-
-def _answers(pipeline: Pipeline) -> list[_Answer]:
-    from batch_pipeline.warehouse.answers import type_of_column
-
-    with pipeline.warehouse.read() as connection:
-        if type_of_column(connection, TASK, "label") is None:
-            return []
-        return [_Answer(*row) for row in connection.execute(_ANSWERS).fetchall()]
-
-
-def _answered(pipeline: Pipeline) -> int:
-    return len(_answers(pipeline))
-
-
-def _cost(pipeline: Pipeline) -> Comparison:
-    """What all of the demo's jobs cost, and would have cost elsewhere."""
-    from batch_pipeline.batches.money import Comparison
-    from batch_pipeline.batches.report import comparison, price_threshold
-    from batch_pipeline.ledger import jobs
-    from batch_pipeline.warehouse.figures import figures
-
-    found = _jobs(pipeline)
-    with pipeline.ledger.read() as db:
-        chains = {job.job_id: [each.job_id for each in jobs.attempts(db, job.job_id)] for job in found}
-    total = Comparison()
-    with pipeline.warehouse.read() as connection:
-        for job in found:
-            threshold = price_threshold(pipeline, job.provider, job.model)
-            total += comparison(pipeline, job, figures(connection, chains, threshold)[job.job_id])
-    return total
+    return [job for job in statuses(pipeline) if job.task in TASKS]
 
 
 def _silent(_text: str) -> None:
     """Says nothing: stdout is for JSON."""
-
-
-_ANSWERS = f"""
-    SELECT issues.record_id, issues.title, answers.label
-    FROM {TASK}_latest AS answers
-    JOIN issues USING (record_id)
-    ORDER BY answers.label, issues.repo, issues.number
-"""  # noqa: S608 - a constant of ours

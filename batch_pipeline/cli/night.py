@@ -19,18 +19,18 @@ if TYPE_CHECKING:
 
 
 class Night:
-    """The cells of one night, and a task that follows from them.
+    """The cells of one night, and the tasks that follow from them.
 
     Args:
         instance: Where the daemon works.
         night: The day that ended.
         repos: The repositories.
-        task: The task's name.
+        tasks: The tasks' names.
     """
 
-    def __init__(self, instance: dg.DagsterInstance, night: date, repos: Sequence[str], task: str) -> None:
+    def __init__(self, instance: dg.DagsterInstance, night: date, repos: Sequence[str], tasks: Sequence[str]) -> None:
         self._instance = instance
-        self._task = task
+        self._tasks = tasks
         self._began = datetime.now(UTC)
         instance.add_dynamic_partitions("repos", list(repos))
         added = instance.get_dynamic_partitions("repos")
@@ -60,7 +60,7 @@ class Night:
 
     @property
     def is_planned(self) -> bool:
-        """Whether every cell was planned since this night was asked for.
+        """Whether every cell was planned for every task since this night was asked for.
 
         Raises:
             PipelineError: A run has failed.
@@ -68,15 +68,17 @@ class Night:
         import dagster as dg
 
         self._must_not_have_failed()
-        wanted = dg.AssetRecordsFilter(
-            asset_key=dg.AssetKey([self._task, "requests"]), after_timestamp=self._began.timestamp()
-        )
-        found = self._instance.fetch_materializations(wanted, limit=1_000).records
-        return {record.partition_key for record in found} >= set(self.cells)
+        for task in self._tasks:
+            requests = dg.AssetKey([task, "requests"])
+            wanted = dg.AssetRecordsFilter(asset_key=requests, after_timestamp=self._began.timestamp())
+            found = self._instance.fetch_materializations(wanted, limit=1_000).records
+            if not {record.partition_key for record in found} >= set(self.cells):
+                return False
+        return True
 
     @property
     def is_at_rest(self) -> bool:
-        """Whether no run of the task is under way: one that is ended in the middle would not report its cells."""
+        """Whether no run of the tasks is under way: one that is ended in the middle would not report its cells."""
         import dagster as dg
 
         under_way = [
@@ -86,7 +88,7 @@ class Night:
             dg.DagsterRunStatus.STARTED,
         ]
         runs = self._instance.get_runs(filters=dg.RunsFilter(statuses=under_way))
-        return not any(key.path[0] == self._task for run in runs for key in run.asset_selection or ())
+        return not any(key.path[0] in self._tasks for run in runs for key in run.asset_selection or ())
 
     def _must_not_have_failed(self) -> None:
         import dagster as dg

@@ -10,7 +10,7 @@ from batch_pipeline.warehouse.names import quoted, text_literal
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-DUPLICATE = 0.95
+DUPLICATE = 0.9
 """From this similarity on, two records of a repository stand in the view of duplicates."""
 
 
