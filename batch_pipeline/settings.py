@@ -17,6 +17,9 @@ PREFIX = "BATCH_PIPELINE_"
 
 ProviderName = Literal["openai", "anthropic", "local"]
 
+Mode = Literal["batch", "realtime", "flex"]
+"""How a job is answered, and priced: in batches, or at once; at once by flex processing, which may take longer."""
+
 DEFAULT_EMBEDDING_MODELS: dict[ProviderName, str] = {
     "openai": "text-embedding-3-small",
     "local": "smollm2-135m",
@@ -86,6 +89,8 @@ class Settings(BaseSettings):
     max_file_bytes: int | None = Field(default=None, ge=1_000, le=256_000_000)
     """Bytes in one file; the provider's limit otherwise, and never more: 209,715,200, Anthropic 256,000,000."""
     max_attempts: int = Field(default=3, ge=1, le=100)
+    realtime_concurrency: int = Field(default=8, ge=1, le=100)
+    """Requests that a realtime job has on their way at once."""
     missing_recheck_seconds: float | None = Field(default=None, ge=0)
     """When a row that is in no file is looked for again: an hour; local 1 s."""
     create_wait_seconds: float | None = Field(default=None, ge=0)

@@ -44,7 +44,8 @@ def admit(db: Connection, settings: Settings, account: str, job: Job, batch: Bat
     """None if the batch may be claimed in this very transaction."""
     budgets.hold(db)
     reach("admit.sum_read")
-    return _over_budget(db, settings, job, batch) or _over_capacity(db, settings, account, job, batch)
+    over_budget = _over_budget(db, settings, job, batch)
+    return over_budget if job.at_once else over_budget or _over_capacity(db, settings, account, job, batch)
 
 
 def set_budget(pipeline: Pipeline, job_id: str, usd: float) -> None:

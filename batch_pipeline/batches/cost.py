@@ -175,7 +175,7 @@ def _cost(
 
 
 def _usd(pipeline: Pipeline, job: JobStatus, count: Count) -> float:
-    rates = pipeline.prices.tariff(job.provider, job.model).paid.base
+    rates = pipeline.prices.tariff(job.provider, job.model, job.mode).paid.base
     plain = count.input_tokens - count.cached_tokens
     return plain * rates.input + count.cached_tokens * rates.cached_input + count.output_tokens * rates.output
 

@@ -47,7 +47,7 @@ def dry_run(pipeline: Pipeline, order: Order) -> DryRun:
         UnpricedModel: As `plan`.
     """
     snapshot = snapshot_of(pipeline, order)
-    tariff = pipeline.prices.tariff(snapshot.provider, snapshot.model)
+    tariff = pipeline.prices.tariff(snapshot.provider, snapshot.model, snapshot.mode)
     counter = TokenCounter(tariff.paid.model)
     limits = limits_of(pipeline, snapshot)
     files = _Files(limits)

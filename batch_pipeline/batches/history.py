@@ -15,6 +15,7 @@ from batch_pipeline.ledger import batches, events, jobs, sends
 from batch_pipeline.ledger.batches import Batch
 from batch_pipeline.ledger.events import Event
 from batch_pipeline.ledger.jobs import Job
+from batch_pipeline.settings import Mode
 from batch_pipeline.tasks.snapshot import TaskSnapshot
 from batch_pipeline.warehouse.figures import Errors, figures
 
@@ -37,6 +38,7 @@ class Chapter:
     prompt_version: str
     provider: str
     model: str
+    mode: Mode
     started_by: str
     started_at: float
     ended_at: float | None
@@ -156,6 +158,7 @@ def _chapter(chain: Sequence[Job], now: JobStatus) -> Chapter:
         prompt_version=snapshot.prompt_version,
         provider=root.provider,
         model=root.model,
+        mode=snapshot.mode,
         started_by=_started_by(root),
         started_at=root.created_at,
         ended_at=max((job.closed_at or 0.0 for job in chain), default=None) if now.state in FINAL else None,

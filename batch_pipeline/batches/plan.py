@@ -31,12 +31,12 @@ from batch_pipeline.batches.recover import foreign_markers, recover
 from batch_pipeline.batches.request_files import FilePlan, Limits, RequestFiles
 from batch_pipeline.batches.select import Selection, connection_for, prepare
 from batch_pipeline.batches.tokens import TokenCounter
-from batch_pipeline.errors import MissingKey, PlanSuperseded
+from batch_pipeline.errors import MissingKey, PlanSuperseded, UsageError
 from batch_pipeline.ledger import batches, events, jobs
 from batch_pipeline.ledger.batches import Batch
-from batch_pipeline.ledger.jobs import Job
-from batch_pipeline.providers.limits import BATCH_LIMITS
-from batch_pipeline.settings import ProviderName
+from batch_pipeline.ledger.jobs import MODE, Job
+from batch_pipeline.providers.limits import BATCH_LIMITS, FLEX
+from batch_pipeline.settings import Mode, ProviderName
 from batch_pipeline.tasks.snapshot import TaskSnapshot
 from batch_pipeline.tasks.task import BatchTask
 from batch_pipeline.warehouse import plan_index
@@ -59,6 +59,7 @@ class Order:
     key: str | None = None
     partition_key: str | None = None
     force: bool = False
+    mode: Mode = "batch"
     job_type: str = "task"
     metadata: Mapping[str, object] = field(default_factory=dict[str, object])
 
@@ -97,13 +98,16 @@ def snapshot_of(pipeline: Pipeline, order: Order) -> TaskSnapshot:
     """The order's task as its job would keep it: the provider and the model are those that would be asked.
 
     Raises:
+        UsageError: The provider does not answer in that mode.
         InvalidTask: The task has no such variant.
         UnpricedModel: No price is known for the model: it is refused before anything is written.
     """
     provider = order.provider or order.task.provider or pipeline.settings.provider
     model = pipeline.settings.model_for(provider, order.model or order.task.model, embeds=order.task.embeds)
-    pipeline.prices.tariff(provider, model)
-    return order.task.snapshot(provider, model, order.selection.variant)
+    if order.mode == "flex" and (provider not in FLEX or order.task.embeds):
+        raise UsageError(f"`{provider}` has no flex processing for task `{order.task.name}`: leave --flex away.")
+    pipeline.prices.tariff(provider, model, order.mode)
+    return order.task.snapshot(provider, model, order.selection.variant).model_copy(update={"mode": order.mode})
 
 
 @contextmanager
@@ -158,7 +162,7 @@ def write_plan(
 ) -> Job:
     """Takes fingerprints, writes files, and commits the plan; a job without records is not kept."""
     snapshot = TaskSnapshot.model_validate_json(job.snapshot)
-    price = pipeline.prices.price(snapshot.provider, snapshot.model)
+    price = pipeline.prices.price(snapshot.provider, snapshot.model, snapshot.mode)
     counter = TokenCounter(price.model)
     limits = limits_of(pipeline, snapshot)
     folder = pipeline.folder(job.job_id)
@@ -288,9 +292,11 @@ def job_of(order: Order, snapshot: TaskSnapshot) -> Job:
     told = order.selection.told()
     scope = order.partition_key or hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
     caller = order.key or secrets.token_hex(8)
+    parts = [order.task.name, snapshot.provider, snapshot.model, snapshot.variant or "", scope, caller]
+    mode = [] if order.mode == "batch" else [order.mode]
     return Job(
         job_id=job_id,
-        key="|".join([order.task.name, snapshot.provider, snapshot.model, snapshot.variant or "", scope, caller]),
+        key="|".join([*parts, *mode]),
         root_job_id=job_id,
         task=order.task.name,
         provider=snapshot.provider,
@@ -300,5 +306,5 @@ def job_of(order: Order, snapshot: TaskSnapshot) -> Job:
         partition_key=order.partition_key,
         selection=told | ({"force": True} if order.force else {}),
         created_at=time.time(),
-        metadata=dict(order.metadata),
+        metadata=dict(order.metadata) | ({MODE: order.mode} if mode else {}),
     )

@@ -33,12 +33,11 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from batch_pipeline.errors import InvalidSettings, UnpricedModel
-from batch_pipeline.settings import PREFIX, ProviderName
+from batch_pipeline.settings import PREFIX, Mode, ProviderName
 
 if TYPE_CHECKING:
     from genai_prices.types import ModelInfo, ModelPrice, Tier, TieredPrices
 
-Mode = Literal["batch", "realtime", "flex"]
 Basis = Literal["batch", "flex", "standard", "local", "file"]
 
 BATCH_CONTEXT = {"processing": "batch"}

@@ -49,7 +49,7 @@ class Rows:
     def __init__(self, pipeline: Pipeline, snapshot: TaskSnapshot, garbled: Garbled, judge: Judge) -> None:
         self._judge = judge
         self._parse = parse_result_line if snapshot.endpoint == MESSAGES else parse_output_line
-        self._settlement = Settlement(pipeline.prices.tariff(snapshot.provider, snapshot.model))
+        self._settlement = Settlement(pipeline.prices.tariff(snapshot.provider, snapshot.model, snapshot.mode))
         self._garbled = garbled
         self._place = 0
 

@@ -13,7 +13,8 @@ from batch_pipeline.ledger import batches, fingerprints, jobs, sends
 from batch_pipeline.ledger.batches import Batch
 from batch_pipeline.ledger.jobs import Job
 from batch_pipeline.ledger.sends import Send
-from batch_pipeline.settings import ProviderName
+from batch_pipeline.settings import Mode, ProviderName
+from batch_pipeline.tasks.snapshot import TaskSnapshot
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -58,6 +59,7 @@ class JobStatus:
     created_at: float
     skipped: int
     reused: int
+    mode: Mode
 
     @property
     def answered(self) -> int:
@@ -140,6 +142,7 @@ def _status(
         created_at=root.created_at,
         skipped=root.skipped,
         reused=root.reused,
+        mode=TaskSnapshot.model_validate_json(root.snapshot).mode,
     )
 
 

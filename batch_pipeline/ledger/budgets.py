@@ -11,6 +11,7 @@ from typing import cast
 
 from sqlalchemy import Connection, func, insert, select
 
+from batch_pipeline.ledger.jobs import MODE
 from batch_pipeline.ledger.tables import batches, budgets, jobs, sends
 
 _LOCK = "admission"
@@ -43,7 +44,7 @@ def spent_between(db: Connection, start: float, end: float) -> float:
 def queued_tokens(db: Connection, account: str, model: str, since: float | None = None) -> int:
     """Input tokens of batches of this model that the provider has, or may have, and has not ended.
 
-    With `since` (unix seconds), those are counted too that ended no earlier.
+    With `since` (unix seconds), those are counted too that ended no earlier. What is answered at once is in no queue.
     """
     open_send = (sends.c.end.is_(None) if since is None else _ALIVE) & (sends.c.account == account)
     not_ended = batches.c.ended_at.is_(None)
@@ -51,7 +52,11 @@ def queued_tokens(db: Connection, account: str, model: str, since: float | None 
         select(func.coalesce(func.sum(batches.c.input_tokens), 0))
         .join(sends, (sends.c.batch_id == batches.c.batch_id) & open_send)
         .join(jobs, jobs.c.job_id == batches.c.job_id)
-        .where(jobs.c.model == model, not_ended if since is None else not_ended | (batches.c.ended_at >= since))
+        .where(
+            jobs.c.model == model,
+            jobs.c.metadata[MODE].as_string().is_(None),
+            not_ended if since is None else not_ended | (batches.c.ended_at >= since),
+        )
     )
     return int(cast("int | None", db.scalar(queued)) or 0)
 

@@ -15,6 +15,9 @@ from batch_pipeline.settings import ProviderName
 
 Counts = dict[str, int]
 
+MODE = "mode"
+"""In a job's metadata, where it is not answered in batches: how it is; its snapshot says so too."""
+
 _FIGURES = {
     *("planned_at", "selected", "skipped", "given_up", "records", "requests", "reused", "waiting", "unsendable"),
     *("input_tokens", "estimate_usd", "bound_usd", "taken"),
@@ -62,6 +65,11 @@ class Job:
     def shared(self) -> int:
         """Records that no batch of this job answers: reused, waited for, or too large to send."""
         return self.reused + self.waiting + self.unsendable
+
+    @property
+    def at_once(self) -> bool:
+        """Answered request by request, and not in batches."""
+        return MODE in self.metadata
 
 
 def open_job(db: Connection, job: Job) -> Job:

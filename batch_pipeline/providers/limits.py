@@ -15,6 +15,9 @@ class BatchLimits(NamedTuple):
     bytes: int
 
 
+FLEX: frozenset[ProviderName] = frozenset({"openai"})
+"""Who answers at once for the price of a batch, when there is room; embeddings aside."""
+
 BATCH_LIMITS: dict[ProviderName, BatchLimits] = {
     "openai": BatchLimits(batch.MAX_REQUESTS, batch.MAX_FILE_BYTES),
     "local": BatchLimits(batch.MAX_REQUESTS, batch.MAX_FILE_BYTES),

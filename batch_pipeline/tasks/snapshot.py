@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict
 
-from batch_pipeline.settings import ProviderName
+from batch_pipeline.settings import Mode, ProviderName
 
 EMBEDDINGS = "/v1/embeddings"
 """The path of the endpoint that takes many inputs in one request."""
@@ -37,6 +37,7 @@ class TaskSnapshot(BaseModel):
     parameters: dict[str, object]
     max_output_tokens: int
     prompt_version: str
+    mode: Mode = "batch"
 
     @property
     def embeds(self) -> bool:

@@ -8,9 +8,19 @@ from batch_pipeline_tests.cli.conftest import Command
 
 QUERY = "SELECT record_id, title, body\nFROM issues\nWHERE state = 'open'"
 CHAPTER = {
-    *("job_id", "job_type", "task", "variant", "prompt_version", "provider", "model", "started_by", "started_at"),
-    *("ended_at", "state", "waits_for", "partition_key", "selection", "selected", "skipped", "given_up", "records"),
-    *("requests", "reused", "batches", "attempts", "outcomes", "estimated_cost_usd", "bound_usd", "cost_usd"),
+    *("job_id", "job_type", "task", "variant", "prompt_version", "provider", "model", "mode", "started_by"),
+    *("started_at", "ended_at", "state", "waits_for", "partition_key", "selection", "selected", "skipped", "given_up"),
+    *(
+        "records",
+        "requests",
+        "reused",
+        "batches",
+        "attempts",
+        "outcomes",
+        "estimated_cost_usd",
+        "bound_usd",
+        "cost_usd",
+    ),
     "metadata",
 }
 
