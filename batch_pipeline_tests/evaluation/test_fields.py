@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from batch_pipeline.errors import InvalidSelection
 from batch_pipeline.evaluation.fields import Field, chosen, scorable
-from batch_pipeline.tasks import BatchTask
+from batch_pipeline.tasks import BatchTask, Record
 
 
 class Size(Enum):
@@ -42,7 +42,12 @@ class Everything(BaseModel):
 
 
 def task(answer: type[BaseModel] | type[str], **more: object) -> BatchTask:
-    return BatchTask(name="odd", records="FROM notes", prompt="{text}", answer=answer, partitions=None, **more)  # pyright: ignore[reportArgumentType]
+    asked = {"prompt": "{text}", "partitions": None} | more
+    return BatchTask(name="odd", records="FROM notes", answer=answer, **asked)  # pyright: ignore[reportArgumentType] - fields of BatchTask
+
+
+def _picture(record: Record) -> str:
+    return str(record["pictures"])
 
 
 TASK = task(Everything)
@@ -60,7 +65,7 @@ def test_the_fields_that_can_be_scored_are_labels_numbers_and_lists_of_them() ->
         Field("names", "string", several=True),
     ]
     assert list(scorable(task(str))) == ["text"]
-    assert scorable(task(Everything, each="pictures")) == {}
+    assert scorable(task(Everything, each="pictures", prompt=_picture)) == {}
 
 
 @pytest.mark.parametrize(
