@@ -23,7 +23,8 @@ class Question:
     provider: str
     claim: str
     file_id: str | None
-    filename: str
+    filename: str | None
+    """None where the requests were in the body of the create, and only its custom_ids carry the claim."""
     claimed_at: float
     posted_at: float | None
     fenced_at: float | None
@@ -49,7 +50,7 @@ def question(pipeline: Pipeline, batch_id: str) -> Question:
         provider=provider,
         claim=send.claim,
         file_id=send.file_id,
-        filename=f"{pipeline.pipeline_id}-{batch_id}-{send.claim}.jsonl",
+        filename=None if send.sent_sha256 else f"{pipeline.pipeline_id}-{batch_id}-{send.claim}.jsonl",
         claimed_at=send.claimed_at,
         posted_at=send.posted_at,
         fenced_at=send.fenced_at,

@@ -11,6 +11,7 @@ from batch_pipeline.cli.log import tell_error
 from batch_pipeline.cli.output import AsJson, moment, plural, print_facts, print_json, say, usd
 from batch_pipeline.cli.session import opened
 from batch_pipeline.cli.submit import Provider
+from batch_pipeline.wire.messages import CLAIM_LENGTH
 
 if TYPE_CHECKING:
     from batch_pipeline.batches.pipeline import Pipeline
@@ -159,7 +160,7 @@ def _say_question(asked: Question) -> None:
             ("Job", asked.job_id),
             ("Why", asked.held or "its create is under way; this settles by itself"),
             ("Claim", asked.claim),
-            ("File", f"{asked.file_id or 'not uploaded yet'} ({asked.filename})"),
+            *([("File", f"{asked.file_id or 'not uploaded yet'} ({asked.filename})")] if asked.filename else []),
             ("Posted", moment(asked.posted_at) if asked.posted_at else "never"),
             *([("Fenced", moment(asked.fenced_at))] if asked.fenced_at else []),
             ("Account", same[asked.same_account]),
@@ -167,7 +168,11 @@ def _say_question(asked: Question) -> None:
         ]
     )
     say()
-    say(f"Look at {asked.provider} for a batch with metadata claim={asked.claim},")
-    say(f"or with input file {asked.file_id or asked.filename}.")
+    if asked.filename is None:
+        say(f"Look at {asked.provider} for a batch of {plural(asked.requests, 'request')} whose results have")
+        say(f"custom_ids that begin with {asked.claim[:CLAIM_LENGTH]}-.")
+    else:
+        say(f"Look at {asked.provider} for a batch with metadata claim={asked.claim},")
+        say(f"or with input file {asked.file_id or asked.filename}.")
     say(f"There is one:  batch-pipeline resolve {asked.batch_id} --adopt ID")
     say(f"There is none: batch-pipeline resolve {asked.batch_id} --recreate")

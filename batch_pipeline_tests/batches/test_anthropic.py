@@ -15,7 +15,7 @@ from batch_pipeline.batches.cancel import cancel
 from batch_pipeline.batches.money import Settlement
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.plan import limits_of
-from batch_pipeline.batches.resolve import adopt
+from batch_pipeline.batches.resolve import adopt, question
 from batch_pipeline.batches.status import status
 from batch_pipeline.batches.submit import submit
 from batch_pipeline.batches.turn import submit_job, take_turn
@@ -266,6 +266,8 @@ class TestALostReply:
         assert run(pipeline, job).state == "held"
         (send,) = sends_of(pipeline, job)
         assert send.claim in (send.held or "")
+        asked = question(pipeline, f"{job.job_id}-0000")
+        assert (asked.claim, asked.filename, asked.requests) == (send.claim, None, 3)
         assert books.batches == []
 
     def test_a_refusal_is_no_lost_reply(self, pipeline: Pipeline, books: Books) -> None:

@@ -8,7 +8,7 @@ process may be killed, or stand for any time.
 | `marker`, `markers_read`, `posted` | `submit._send`: `Markers.create`, `Markers.claims`, then `sends.post` |
 | `send`, `reply` | `submit._post`: `provider.create` |
 | `created`, `refused` | `settle.record_created`, `record_refused` |
-| `list` | `settle.settle`: `provider.list` |
+| `list` | `settle.settle`: `provider.list`, `sighted.sighted` |
 | `adopt`, `dead` | `settle._adopt`; `record_void`, where it executed nothing |
 | `absent` | `settle._fence`: `provider.delete_file`; or `_give_way`: `record_void` |
 | `deleted` | `settle._fence`: `sends.write(fenced_at=…)` |
@@ -146,9 +146,8 @@ def _claim(turn: _Turn) -> Iterator[Move]:
     if free and turn.state.claimed < turn.variant.claims:
         number = turn.state.claimed + 1
         send = Send(number, turn.state.account)
-        yield _with_key(
-            turn, turn.then(f"claims c{number}", "upload", send, ledgers=turn.with_row(send), claimed=number)
-        )
+        step: Step = "marker" if turn.variant.inline else "upload"
+        yield _with_key(turn, turn.then(f"claims c{number}", step, send, ledgers=turn.with_row(send), claimed=number))
 
 
 def _is_ours(turn: _Turn, row: Send) -> bool:
@@ -160,7 +159,11 @@ def _next_step(turn: _Turn, row: Send) -> Iterator[Move]:
     if row.posted:
         yield _with_key(turn, turn.then(f"settles c{row.claim}", "list", row))
     else:
-        yield _with_key(turn, turn.then(f"goes on with c{row.claim}", "marker" if row.file else "upload", row))
+        yield _with_key(turn, turn.then(f"goes on with c{row.claim}", _sends(turn, row), row))
+
+
+def _sends(turn: _Turn, row: Send) -> Step:
+    return "marker" if row.file or turn.variant.inline else "upload"
 
 
 def _with_key(turn: _Turn, move: Move) -> Move:
@@ -256,8 +259,20 @@ def _list(turn: _Turn) -> Iterator[Move]:
     seen = [remote for remote in ours if remote.age > turn.variant.lag or not turn.variant.lag]
     for listed in {tuple(ours), tuple(seen)}:
         yield _verdict(turn, listed, late=late)
+    if turn.variant.inline:
+        yield from _nameless(turn, late=late)
     if not turn.variant.unknown_is_not_absent:
         yield turn.then("takes a failed listing for an empty one", "absent", send, late=late)
+
+
+def _nameless(turn: _Turn, *, late: bool) -> Iterator[Move]:
+    """Results may say at any time whose a batch is, and have not said it yet."""
+    known = {row.claim for row in turn.ledger if row.remote}
+    if any(remote.claim not in known for remote in turn.state.remotes):
+        if turn.variant.candidates_hold:
+            yield turn.then("finds one that does not say whose it is, and waits")
+        else:
+            yield turn.then("takes one that says nothing for another's", "absent", turn.send, late=late)
 
 
 def _verdict(turn: _Turn, listed: tuple[Remote, ...], *, late: bool) -> Move:

@@ -41,6 +41,11 @@ class Variant:
     """`_send` stops where a marker is that the ledger lacks."""
     fence: bool = True
     """`provider.delete_file`. Left out: the wait counts from the first listing that lacks the batch."""
+    inline: bool = False
+    """There is neither file nor metadata (Anthropic): only its results say whose a batch is, at any time or never."""
+    candidates_hold: bool = True
+    """`sighted.sighted`: a listed batch that no send knows, and whose results say nothing yet, is unknown. Left out:
+    it is another one's."""
     own_account_only: bool = True
     """`create` leaves another account's attempts alone."""
     wait: int = 1
@@ -67,6 +72,8 @@ class Variant:
     """The same, under a process that goes on in the old file."""
     key_changes: bool = False
     """The key may become another project's, and change back."""
+    another_sends: bool = False
+    """Somebody else with the same key makes a batch of the same size."""
     gateway_changes: bool = False
     """The same behind one key and URL, which no process can see."""
 

@@ -71,7 +71,7 @@ class Message(NamedTuple):
 
 
 class Remote(NamedTuple):
-    """A batch at the provider."""
+    """A batch at the provider; `claim` 0 is another one's."""
 
     claim: int
     file: int
@@ -113,4 +113,4 @@ class State(NamedTuple):
 
 def paid_twice(state: State) -> bool:
     """Two batches execute the lines of the one that was planned."""
-    return sum(remote.executes for remote in state.remotes) > 1
+    return sum(remote.executes for remote in state.remotes if remote.claim) > 1

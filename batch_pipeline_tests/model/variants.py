@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from batch_pipeline_tests.model.explorer import Explored, explore
 from batch_pipeline_tests.model.protocol import moves
@@ -16,6 +17,8 @@ def run(variant: Variant) -> Explored:
     return explore(begin(variant), lambda state: moves(variant, state), paid_twice)
 
 
+_inline = partial(Variant, fence=False, inline=True, pause=1, wire=1, wait=3)
+
 SAFE: Sequence[Variant] = (
     Variant("crashes, pauses, lost replies, late POSTs"),
     Variant("refusals too", refusals=True),
@@ -25,6 +28,7 @@ SAFE: Sequence[Variant] = (
     Variant("three attempts", claims=3),
     Variant("the key becomes another project's, and again ours", key_changes=True, lag=0, wait=0),
     Variant("no DELETE; pause, wire and lag 1, WAIT 3", fence=False, pause=1, wire=1, wait=3),
+    _inline("no file, no metadata, and another one's batches; the same bounds", another_sends=True),
 )
 """Explored by the tests."""
 
@@ -38,6 +42,7 @@ SAFE_LONG: Sequence[Variant] = (
 """Explored by `python -m batch_pipeline_tests.model` alone: minutes."""
 
 LEFT_OUT: Sequence[Variant] = (
+    _inline("a batch that may be ours is taken for another one's", candidates_hold=False),
     Variant("a claim beside an open one", claims_wait=False, alone=False),
     Variant("a verdict on the row as it is after the listing", compare_row_read_before=False, lag=2, wait=2),
     Variant("`posted` is set, not compared, and the marker not exclusive", posted_once=False, marker_exclusive=False),

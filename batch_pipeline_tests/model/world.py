@@ -78,6 +78,9 @@ def _accounts(state: State) -> Iterator[Move]:
 
 
 def _provider(variant: Variant, state: State) -> Iterator[Move]:
+    if variant.another_sends and all(remote.claim for remote in state.remotes):
+        theirs = Remote(0, 0, 0, executes=True, account=0)
+        yield "another creates a batch of the same size", state._replace(remotes=(*state.remotes, theirs))
     for at, message in enumerate(state.wire):
         arrived = state._replace(wire=state.wire[:at] + state.wire[at + 1 :])
         for executes in _executes(variant, state, message.file):
