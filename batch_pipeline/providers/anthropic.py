@@ -13,17 +13,27 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import orjson
 from pydantic import ValidationError
 
 from batch_pipeline.errors import FileGone, MissingKey, ProviderRefused, ProviderUnreachable
 from batch_pipeline.providers import http
 from batch_pipeline.providers.base import Created, Fenced, Listing, NotFenced, Refused, Unknown, Uploaded
-from batch_pipeline.providers.http import REFUSALS, Page, date_of, envelope_of, read_back, without_key
+from batch_pipeline.providers.http import (
+    REFUSALS,
+    Page,
+    date_of,
+    envelope_of,
+    json_object,
+    read_back,
+    stops_all,
+    without_key,
+)
 from batch_pipeline.providers.inline import InlineRequests
 from batch_pipeline.settings import ProviderName, Settings
 from batch_pipeline.wire.batch import BatchObject
 from batch_pipeline.wire.errors import ErrorEnvelope
-from batch_pipeline.wire.messages import MessageBatch, claim_in
+from batch_pipeline.wire.messages import MESSAGES, MessageBatch, claim_in, error_body, result_line
 
 if TYPE_CHECKING:
     from anthropic import Anthropic, APIResponse, APIStatusError
@@ -153,6 +163,31 @@ class AnthropicProvider:
             raise
         total = found.request_counts.total if found.request_counts else 0
         return size if lines >= total else None
+
+    def answer(self, line: bytes, *, flex: bool = False) -> bytes:
+        """One POST to the messages; there is no flex processing."""
+        import anthropic
+        import httpx2
+
+        request = orjson.loads(line)
+        custom_id = str(request["custom_id"])
+        try:
+            reply = self._client.post(MESSAGES, body=request["params"], cast_to=httpx2.Response)
+        except anthropic.APIStatusError as error:
+            status = error.status_code
+            if stops_all(status, _envelope(error)):
+                raise self._status_error(error) from None
+            told = json_object(without_key(error.response.text, self._api_key).encode())
+            return result_line(custom_id, status, told or error_body(status, "not in the provider's form"))
+        except anthropic.APIConnectionError as error:
+            if isinstance(error.__cause__, (httpx2.ConnectError, httpx2.ConnectTimeout)):
+                raise ProviderUnreachable(self._unreachable(error.__cause__)) from None
+            return result_line(custom_id, 504, error_body(504, f"no answer came: {error}"))
+        answered = json_object(reply.content)
+        if answered is None:
+            told = error_body(500, f"answered {reply.status_code}, and no JSON")
+            return result_line(custom_id, 500, told)
+        return result_line(custom_id, reply.status_code, answered)
 
     def delete_file(self, file_id: str) -> Fenced | NotFenced:
         """Deletes a batch that has ended, and its results with it."""

@@ -132,6 +132,17 @@ class Provider(Protocol):
         """
         ...
 
+    def answer(self, line: bytes, *, flex: bool = False) -> bytes:
+        """Asks one request at once, by a line of a plan's file; gives the line of a batch's output that judges it.
+
+        The client's own retries are on; what fails for all that is a line too. It may be called by many threads.
+
+        Raises:
+            ProviderUnreachable: No connection was opened, or it is no such provider; nothing was asked.
+            ProviderRefused: The key or the account; no other request would fare better.
+        """
+        ...
+
     def delete_file(self, file_id: str) -> Fenced | NotFenced:
         """Deletes a file; one that is gone counts as deleted. Results that are no file go with their batch."""
         ...

@@ -6,7 +6,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from typing import cast
 
+import orjson
 from pydantic import ValidationError
 
 from batch_pipeline.providers.base import Listing
@@ -15,6 +17,11 @@ from batch_pipeline.wire.errors import ErrorEnvelope
 
 REFUSALS = frozenset({400, 401, 402, 403, 404, 413, 422, 429})
 """Statuses that, in the provider's own envelope, say that nothing was created."""
+PASSING = frozenset({408, 409, 429})
+"""Statuses of which another try may be spared."""
+STOPPING = frozenset({401, 402, 403})
+"""Statuses after which no other request would fare better."""
+STOPPING_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_error"})
 PAGE = 100
 """Batches on one page of a listing."""
 SHORTEST_KEY = 8
@@ -61,6 +68,22 @@ def envelope_of(content: bytes) -> ErrorEnvelope | None:
         return ErrorEnvelope.model_validate_json(content)
     except ValidationError:
         return None
+
+
+def json_object(content: bytes) -> dict[str, object] | None:
+    """A body that is a JSON object; None for anything else."""
+    try:
+        found = orjson.loads(content)
+    except orjson.JSONDecodeError:
+        return None
+    return cast("dict[str, object]", found) if isinstance(found, dict) else None
+
+
+def stops_all(status: int, envelope: ErrorEnvelope | None) -> bool:
+    """Whether an error is one that every request would meet: of the key, of the account, or of another protocol."""
+    if status in STOPPING or (envelope is None and status < 500 and status not in PASSING):
+        return True
+    return envelope is not None and bool({envelope.error.code, envelope.error.type} & STOPPING_CODES)
 
 
 def date_of(headers: Mapping[str, str]) -> float:

@@ -12,16 +12,27 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+import orjson
 from pydantic import ValidationError
 
 from batch_pipeline.errors import FileGone, MissingKey, ProviderRefused, ProviderUnreachable
 from batch_pipeline.providers import http
 from batch_pipeline.providers.base import Created, Fenced, Listing, NotFenced, Refused, Unknown, Uploaded
-from batch_pipeline.providers.http import REFUSALS, Page, date_of, envelope_of, read_back, without_key
+from batch_pipeline.providers.http import (
+    REFUSALS,
+    Page,
+    date_of,
+    envelope_of,
+    json_object,
+    read_back,
+    stops_all,
+    without_key,
+)
 from batch_pipeline.providers.inline import InlineRequests
 from batch_pipeline.settings import ProviderName, Settings
 from batch_pipeline.wire.batch import BatchObject
 from batch_pipeline.wire.errors import ErrorEnvelope
+from batch_pipeline.wire.lines import output_line, unanswered_line
 
 if TYPE_CHECKING:
     from openai import APIStatusError, OpenAI
@@ -29,6 +40,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 CREATE_SECONDS = 60.0
+FLEX_SECONDS = 900.0
+"""How long flex processing may take to answer: what its guide advises."""
 DATE_SECONDS = 1.0
 """What a `Date` header leaves out: it counts whole seconds, and a fence must not seem older than it is."""
 KEPT_SECONDS = 30 * 24 * 3600
@@ -182,6 +195,31 @@ class OpenAIProvider:
                 raise FileGone(f"{self.name} no longer has file {file_id}") from None
             raise
         return self._asked(lambda: self._client.files.retrieve(file_id).bytes)
+
+    def answer(self, line: bytes, *, flex: bool = False) -> bytes:
+        """One POST to the endpoint that the line names; by flex processing where asked."""
+        import httpx2
+        import openai
+
+        request = orjson.loads(line)
+        custom_id, body = str(request["custom_id"]), request["body"] | ({"service_tier": "flex"} if flex else {})
+        client = self._client.with_options(timeout=FLEX_SECONDS) if flex else self._client
+        try:
+            reply = client.post(request["url"].removeprefix("/v1"), body=body, cast_to=httpx2.Response)
+        except openai.APIStatusError as error:
+            if stops_all(error.status_code, _envelope(error)):
+                raise self._status_error(error) from None
+            told = json_object(without_key(error.response.text, self._api_key).encode())
+            told = told or {"error": {"message": "not in the provider's form"}}
+            return output_line(custom_id, error.status_code, told, error.request_id)
+        except openai.APIConnectionError as error:
+            if isinstance(error.__cause__, (httpx2.ConnectError, httpx2.ConnectTimeout)):
+                raise ProviderUnreachable(self._unreachable(error.__cause__)) from None
+            return unanswered_line(custom_id, "connection_lost", f"no answer came: {error}")
+        answered = json_object(reply.content)
+        if answered is None:
+            return unanswered_line(custom_id, "no_json", f"answered {reply.status_code}, and no JSON")
+        return output_line(custom_id, reply.status_code, answered, reply.headers.get("x-request-id"))
 
     def delete_file(self, file_id: str) -> Fenced | NotFenced:
         """Deletes it; 404 in the provider's envelope says that it is gone."""

@@ -52,6 +52,18 @@ def parse_output_line(raw: bytes) -> OutputLine | None:
     return OutputLine(custom_id, status, body, code, _text(error.get("message")))
 
 
+def output_line(custom_id: str, status: int, body: Json, request_id: str | None) -> bytes:
+    """A line of a batch's output, out of what an endpoint answered at once."""
+    response = {"status_code": status, "request_id": request_id or "", "body": body}
+    return orjson.dumps({"id": f"at_once_{custom_id}", "custom_id": custom_id, "response": response, "error": None})
+
+
+def unanswered_line(custom_id: str, code: str, message: str) -> bytes:
+    """The line of a request that no answer came to."""
+    error = {"code": code, "message": message}
+    return orjson.dumps({"id": f"at_once_{custom_id}", "custom_id": custom_id, "response": None, "error": error})
+
+
 def _object(value: object) -> Json:
     return cast(Json, value) if isinstance(value, dict) else {}
 

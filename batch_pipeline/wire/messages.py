@@ -22,6 +22,9 @@ MAX_BODY_BYTES = 256_000_000
 CLAIM_LENGTH = 8
 """Characters of a claim that are put before each `custom_id`, with a hyphen after them."""
 
+NO_CLAIM = "0" * CLAIM_LENGTH
+"""Stands for a claim where a request was answered at once."""
+
 STATUSES: dict[str, int] = {
     "invalid_request_error": 400,
     "authentication_error": 401,
@@ -126,6 +129,22 @@ def parse_result_line(raw: bytes) -> OutputLine | None:
             return OutputLine(custom_id, None, {}, "batch_expired", "not executed: the batch expired before it")
         case _:
             return None
+
+
+def result_line(custom_id: str, status: int, body: Json) -> bytes:
+    """A line of results, out of what `/v1/messages` answered at once, or what there is to say in its place.
+
+    It stands as if a claim were before its `custom_id`: one is taken off each.
+    """
+    result = {"type": "succeeded", "message": body} if status < 300 else {"type": "errored", "error": body}
+    return orjson.dumps({"custom_id": f"{NO_CLAIM}-{custom_id}", "result": result})
+
+
+def error_body(status: int, message: str) -> Json:
+    """An error in Anthropic's words, where somebody else told of it."""
+    known = {code: kind for kind, code in STATUSES.items()}
+    kind = known.get(status) or ("api_error" if status >= 500 else "invalid_request_error")
+    return {"type": "error", "error": {"type": kind, "message": message}}
 
 
 def claim_in(raw: bytes) -> str | None:
