@@ -13,10 +13,10 @@ def data_url(data: bytes, media_type: str = "application/pdf") -> str:
     return f"data:{media_type};base64,{b64encode(data).decode()}"
 
 
-def image(width: int, height: int) -> bytes:
-    """A PNG."""
+def image(width: int, height: int, form: str = "PNG") -> bytes:
+    """An image of one colour."""
     file = BytesIO()
-    Image.new("RGB", (width, height), "teal").save(file, "PNG")
+    Image.new("RGB", (width, height), "teal").save(file, form)
     return file.getvalue()
 
 

@@ -18,6 +18,7 @@ from openai.types import Batch
 from batch_pipeline.local_server import LocalServerOptions, start, validation
 from batch_pipeline.local_server.embeddings import EMBEDDINGS
 from batch_pipeline.local_server.engines.base import Request, answer_one
+from batch_pipeline.local_server.engines.counting import decoded
 from batch_pipeline.local_server.engines.hashing import AT_ONCE, hashed_vectors
 from batch_pipeline.local_server.engines.simulated import Simulated
 from batch_pipeline.local_server.rows import InputLines, RowFiles
@@ -179,6 +180,12 @@ def test_an_upstream_is_asked_and_its_inputs_are_counted(account: Account, tmp_p
         assert (booked["lines_executed"], booked["inputs_embedded"]) == (2, 2)
 
 
+def test_token_ids_that_are_none_are_left_out() -> None:
+    """bpe-openai 0.1.4 ends the process when it is given one."""
+    assert decoded([15339, 10**8, 1917], SMALL) == "hello world"
+    assert decoded([9468], SMALL) == ""
+
+
 def test_rows_that_are_there_after_a_restart_count_their_inputs(tmp_path: Path) -> None:
     paths = tmp_path / "output", tmp_path / "errors"
     lines = [Request(name, EMBEDDINGS, {"model": SMALL, "input": ["x", name]}) for name in "ab"]
@@ -219,6 +226,7 @@ def test_texts_that_share_words_are_near_whatever_their_case_and_length() -> Non
         "プロファイル名に日本語を使うと失敗する",
         "日本語のプロファイル名で失敗する",
     ]
+    assert hashed_vectors([texts[0]], 64).tolist() == hashed_vectors([texts[0].upper()], 64).tolist()
     vectors = hashed_vectors(texts, 1536)
     cosines = vectors @ vectors.T - 2 * np.eye(5)
     assert cosines.argmax(axis=1)[[0, 1, 3, 4]].tolist() == [1, 0, 4, 3]

@@ -167,6 +167,12 @@ def test_an_image_counts_by_its_size_and_not_by_its_bytes(
     assert asked[1] - asked[0] == pytest.approx(tokens, abs=40)
 
 
+@pytest.mark.parametrize(("form", "status"), [("PNG", 200), ("JPEG", 200), ("GIF", 200), ("WEBP", 200), ("BMP", 400)])
+def test_images_are_of_four_formats_whatever_they_are_called(account: Account, form: str, status: int) -> None:
+    picture = _image(data_url(image(8, 8, form), "image/png"))
+    assert account.http.post(CHAT, json=_body([picture])).status_code == status
+
+
 def test_an_image_behind_a_url_is_one_of_the_usual_size() -> None:
     message = {"role": "user", "content": [_image("https://example.com/a.png")]}
     ((role, parts),) = messages_in(Request("a", CHAT, {"messages": [message]}))
@@ -184,6 +190,7 @@ def test_citations_are_quotes_of_the_pages_and_now_and_then_one_is_wrong(account
         answer = orjson.loads(said)
         assert answer["citations"]
         for citation in answer["citations"]:
+            assert len(citation["quote"].split()) >= 6
             if citation["quote"] in pages[citation["page"] - 1]:
                 true += 1
             else:
