@@ -5,27 +5,36 @@ from __future__ import annotations
 import importlib
 import os
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from batch_pipeline.batches.prices import PriceBook
 from batch_pipeline.batches.tokens import TokenCounter
+from batch_pipeline.settings import ProviderName
 
 CRASHED = 4
 
 IMPORTED = (
     *("alembic.command", "duckdb", "pandas", "pyarrow.parquet", "jsonschema_rs", "sqlalchemy.dialects.sqlite"),
-    *("openai.resources.batches", "openai.resources.files", "httpx2", "httpcore2", "truststore"),
+    *(
+        "anthropic.resources.messages.batches",
+        "openai.resources.batches",
+        "openai.resources.files",
+        "httpx2",
+        "httpcore2",
+        "truststore",
+    ),
 )
 """What the pipeline imports where it is used."""
 
 
-def prepare(model: str) -> None:
-    """Imports what forked processes will need, and looks up what `model` costs and how its tokens are counted."""
+def prepare(models: Mapping[ProviderName, str]) -> None:
+    """Imports what forked processes will need, and looks up what models cost and how their tokens are counted."""
     for name in IMPORTED:
         importlib.import_module(name)
-    PriceBook(None, model).tariff("openai", model)
-    TokenCounter(model).count("a text")
+    for provider, model in models.items():
+        PriceBook().tariff(provider, model)
+        TokenCounter(model).count("a text")
 
 
 def fork(step: Callable[[], int], crashes: Path) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import cast
 
@@ -13,6 +13,8 @@ from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.ledger import jobs, sends
 from batch_pipeline.ledger.tables import batches, inflight
 from batch_pipeline.ledger.tables import sends as sends_table
+from batch_pipeline.settings import DEFAULT_MODELS
+from batch_pipeline.wire.messages import CLAIM_LENGTH
 from batch_pipeline_tests.batches.chain import query
 
 Booked = Mapping[str, object]
@@ -24,6 +26,7 @@ WHERE outcome = 'answered' GROUP BY fingerprint HAVING count(*) > 1
 EXECUTED = "SELECT count(*) FROM batch_results WHERE http_status IS NOT NULL"
 ANSWERED = "SELECT count(DISTINCT record_id), count(*) FROM mood_latest"
 ACCOUNTED = "SELECT job_id, count(*), count(DISTINCT record_id) FROM batch_items GROUP BY job_id"
+CLAIMS = select(sends_table.c.batch_id, sends_table.c.claim)
 
 
 @dataclass(frozen=True)
@@ -37,11 +40,11 @@ class Found:
 
 def judge(pipeline: Pipeline, books: list[Booked], records: int, *, cancelled: bool) -> Found:
     """Every batch executed once and known, every record answered once and accounted for, every cent booked."""
-    ours = [b for b in books if cast("dict[str, str]", b["metadata"])["pipeline"] == pipeline.pipeline_id]
-    paid = [batch for batch in ours if batch["lines_executed"]]
+    plans = _plans(pipeline, books)
+    paid = [batch for batch in books if batch["lines_executed"] and batch["batch_id"] in plans]
     lines = sum(cast(int, batch["lines_executed"]) for batch in paid)
     wrong = [
-        *_twice(paid),
+        *_twice(plans[str(batch["batch_id"])] for batch in paid),
         *_ledger(pipeline, paid),
         *_warehouse(pipeline, lines),
         *_records(pipeline, records, cancelled=cancelled),
@@ -50,8 +53,22 @@ def judge(pipeline: Pipeline, books: list[Booked], records: int, *, cancelled: b
     return Found(len(paid), lines, wrong)
 
 
-def _twice(paid: list[Booked]) -> Iterator[str]:
-    counts = Counter(cast("dict[str, str]", batch["metadata"])["batch"] for batch in paid)
+def _plans(pipeline: Pipeline, books: list[Booked]) -> dict[str, str]:
+    """Of this pipeline's batches at the server, which planned one each is: by its metadata, or the claim in its ids."""
+    with pipeline.ledger.read() as db:
+        claims = {claim[:CLAIM_LENGTH]: batch for batch, claim in db.execute(CLAIMS)}
+    plans: dict[str, str] = {}
+    for booked in books:
+        told = cast("dict[str, str]", booked["metadata"])
+        if told.get("pipeline") == pipeline.pipeline_id:
+            plans[str(booked["batch_id"])] = told["batch"]
+        elif plan := claims.get(told.get("custom_id", "")[:CLAIM_LENGTH]):
+            plans[str(booked["batch_id"])] = plan
+    return plans
+
+
+def _twice(plans: Iterable[str]) -> Iterator[str]:
+    counts = Counter(plans)
     yield from (f"{batch} was executed {count} times" for batch, count in counts.items() if count > 1)
 
 
@@ -88,7 +105,8 @@ def _records(pipeline: Pipeline, records: int, *, cancelled: bool) -> Iterator[s
 
 
 def _cost(pipeline: Pipeline, paid: list[Booked]) -> Iterator[str]:
-    price = pipeline.prices.tariff("openai", "gpt-6-luna").paid
+    provider = pipeline.settings.provider
+    price = pipeline.prices.tariff(provider, DEFAULT_MODELS[provider]).paid
     columns = [
         [cast(int, batch[kind]) for batch in paid] for kind in ("input_tokens", "cached_tokens", "output_tokens")
     ]

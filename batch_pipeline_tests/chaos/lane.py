@@ -43,7 +43,7 @@ def main() -> None:
     parser.add_argument("--world", help="this one only")
     parser.add_argument("--point", help="this one only")
     given = parser.parse_args()
-    prepare(DEFAULT_MODELS["openai"])
+    prepare(DEFAULT_MODELS)
     worlds = [world for world in WORLDS if given.world in (None, world.name)]
     targets = [strike for strike in TARGETS if given.point in (None, strike.point)]
     for outcome in _outcomes(given.kills, random.Random(given.seed), worlds, targets):

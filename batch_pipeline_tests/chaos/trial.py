@@ -73,7 +73,7 @@ class Trial:
         self._chance = chance
         self._cancelled = False
         self._hung = 0
-        self._work = Work(folder, server.url)
+        self._work = Work(folder, server.url, provider=world.provider)
 
     def run(self, next_strike: Callable[[], Strike]) -> Found:
         """Rounds of two processes until `ROUNDS` or the job's end, the last process, and the verdict."""

@@ -22,6 +22,8 @@ _EVENTS = {
     ("POST", "/v1/batches", "http11.receive_response_headers.complete"): "send.reply_unread",
     ("GET", "/v1/batches", "http11.receive_response_body.complete"): "lookup.page_1",
 }
+_PATHS = {"/v1/messages/batches": "/v1/batches"}
+"""Anthropic's are as OpenAI's."""
 
 
 def watch(last: Callable[[], str]) -> None:
@@ -31,7 +33,8 @@ def watch(last: Callable[[], str]) -> None:
 
     def watched(self: httpx2.Client, request: httpx2.Request, **options: Any) -> httpx2.Response:  # noqa: ANN401 - handed on
         def trace(event: str, _: object) -> None:
-            point = _EVENTS.get((request.method, request.url.path, event))
+            path = request.url.path
+            point = _EVENTS.get((request.method, _PATHS.get(path, path), event))
             if point is not None and (point != "lookup.page_1" or last().startswith("lookup.")):
                 points.reach(point)
 

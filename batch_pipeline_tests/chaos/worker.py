@@ -19,7 +19,7 @@ from batch_pipeline.batches.recover import recover_all
 from batch_pipeline.batches.turn import take_turn
 from batch_pipeline.errors import LedgerReplaced, PipelineError
 from batch_pipeline.ledger import jobs
-from batch_pipeline.settings import Settings
+from batch_pipeline.settings import ProviderName, Settings
 from batch_pipeline_tests.batches.chain import mood
 from batch_pipeline_tests.chaos import wire
 from batch_pipeline_tests.chaos.forked import fork
@@ -54,6 +54,7 @@ class Work:
     clock: float = 0.0
     """Seconds that its clock is ahead."""
     seconds: float = 20.0
+    provider: ProviderName = "openai"
 
 
 def settings_of(work: Work) -> Settings:
@@ -62,8 +63,10 @@ def settings_of(work: Work) -> Settings:
         {
             "OPENAI_API_KEY": f"{work.folder.name}-{work.key}",
             "OPENAI_BASE_URL": work.url,
+            "ANTHROPIC_API_KEY": f"{work.folder.name}-{work.key}",
+            "ANTHROPIC_BASE_URL": work.url.removesuffix("/v1"),
             "data_dir": work.folder,
-            "provider": "openai",
+            "provider": work.provider,
             "create_wait_seconds": WAIT,
             "missing_recheck_seconds": 0.1,
             "max_requests": MAX_REQUESTS,
@@ -145,7 +148,7 @@ def _turns(pipeline: Pipeline, work: Work) -> bool:
 
 
 def _plan(pipeline: Pipeline, work: Work) -> None:
-    job = plan(pipeline, Order(mood, provider="openai", key=work.caller))
+    job = plan(pipeline, Order(mood, key=work.caller))
     if work.cancels and job.records:
         _turn(pipeline, job.job_id)
         cancel(pipeline, job.job_id)

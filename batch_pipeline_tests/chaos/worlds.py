@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from batch_pipeline.settings import ProviderName
 from batch_pipeline_tests.chaos.points import Strike
 
 WAIT = 0.6
@@ -33,6 +34,7 @@ class World:
     clock: bool = False
     """Some processes live an hour ahead or behind."""
     stopped: float = STOPPED
+    provider: ProviderName = "openai"
 
 
 def _always(kind: str, **of: object) -> Fault:
@@ -48,6 +50,12 @@ WORLDS = (
     World("listing 200 and empty", ({"kind": "listing_empty"}, {"kind": "listing_empty", "skip": 6})),
     World("another project's key", two_keys=True),
     World("no DELETE", (_always("status", on="files.delete", status=405),), stopped=STOPPED_WITHOUT_FENCE),
+    World(
+        "Anthropic, and a batch takes its time",
+        (_always("slow", stage="in_progress", seconds=LATE),),
+        stopped=STOPPED_WITHOUT_FENCE,
+        provider="anthropic",
+    ),
     World("clock an hour off", clock=True),
     World("ledger replaced", ledger="replaced"),
     World("ledger removed", ledger="removed"),
