@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from batch_pipeline.batches.admission import learn_token_limit, learn_too_large
+from batch_pipeline.batches.doubled import cancel_doubled
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.points import reach
 from batch_pipeline.batches.recover import adopt_unknown
@@ -62,6 +63,7 @@ def poll(pipeline: Pipeline, provider_name: str) -> Polled:
     listed = {remote.id: remote for remote in provider.list(oldest - LISTING_MARGIN).batches}
     reach("poll.page_1")
     adopt_unknown(pipeline, provider.account, listed.values())
+    cancel_doubled(pipeline, provider, listed.values())
     settled = time.time() - provider.wait_seconds  # what is younger may be missing from the listing and not be gone
     unlisted = [id_ for batch, id_ in in_flight if id_ not in listed and (batch.submitted_at or 0.0) < settled]
     asked = {remote_id: provider.get(remote_id) for remote_id in unlisted[:ASKED_BY_ID]}

@@ -90,15 +90,16 @@ def recover_all(pipeline: Pipeline, provider_name: str) -> Recovered:
 
 def adopt_unknown(pipeline: Pipeline, account: str, listed: Iterable[BatchObject]) -> list[str]:
     """Writes in the listed batches that carry this pipeline's id and no send knows; gives their remote ids."""
-    return [remote.id for remote in _unknown(pipeline, listed) if _adopt(pipeline, account, remote)]
+    return [remote.id for remote in unknown(pipeline, listed) if _adopt(pipeline, account, remote)]
 
 
 def orphans(pipeline: Pipeline, listed: Iterable[BatchObject]) -> list[str]:
     """The listed batches that carry this pipeline's id, and that nothing here knows."""
-    return [remote.id for remote in _unknown(pipeline, listed)]
+    return [remote.id for remote in unknown(pipeline, listed)]
 
 
-def _unknown(pipeline: Pipeline, listed: Iterable[BatchObject]) -> list[BatchObject]:
+def unknown(pipeline: Pipeline, listed: Iterable[BatchObject]) -> list[BatchObject]:
+    """The listed batches that carry this pipeline's id, and that no send knows."""
     with pipeline.ledger.read() as db:
         known = sends.remote_ids(db)
     return [remote for remote in listed if remote.id not in known and _claimed(pipeline, remote)]

@@ -148,7 +148,7 @@ def _status(
 
 def _batch_status(row: Batch, tried: Sequence[Send], places: Mapping[str, int]) -> BatchStatus:
     state = batch_state(row, next((send for send in tried if send.end is None), None))
-    created = [send.remote_id for send in tried if send.remote_id is not None and send.end != "void"]
+    created = [send.remote_id for send in tried if send.remote_id is not None and send.counts]
     waits = _waits_for(row, places) if state in ("planned", "sending") else None
     done = row.completed + row.failed
     remote_id = created[-1] if created else None

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, insert, select
 
 from batch_pipeline.ledger.jobs import Counts
 from batch_pipeline.ledger.rows import chunked, compare_and_set, row_of
+from batch_pipeline.ledger.sends import CAME_TO_NOTHING
 from batch_pipeline.ledger.tables import batches, jobs, sends
 
 
@@ -119,7 +120,9 @@ def not_created(db: Connection, provider: str, job_ids: Sequence[str] | None = N
     created = (
         select(sends.c.batch_id)
         .where(
-            sends.c.batch_id == batches.c.batch_id, sends.c.remote_id.is_not(None), sends.c.end.is_distinct_from("void")
+            sends.c.batch_id == batches.c.batch_id,
+            sends.c.remote_id.is_not(None),
+            sends.c.end.is_(None) | sends.c.end.not_in(CAME_TO_NOTHING),
         )
         .exists()
     )

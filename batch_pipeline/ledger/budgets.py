@@ -1,17 +1,19 @@
 """What is spent and reserved, and what is queued at the provider. No counters: both are sums over batches.
 
 A batch counts with its cost once it is collected, and with its bound from its claim on. One whose create was refused,
-or came to nothing, counts no more. The sums are taken in the transaction of the claim that they admit, after the lock
-of `hold`: measured, eight processes without it admitted 146 USD under a budget of 100.
+or came to nothing, counts no more; one that exists twice counts its bound once more. The sums are taken in the
+transaction of the claim that they admit, after the lock of `hold`: measured, eight processes without it admitted
+146 USD under a budget of 100.
 """
 
 from __future__ import annotations
 
 from typing import cast
 
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import ColumnElement, Connection, Select, func, insert, select
 
 from batch_pipeline.ledger.jobs import MODE
+from batch_pipeline.ledger.sends import DOUBLED
 from batch_pipeline.ledger.tables import batches, budgets, jobs, sends
 
 _LOCK = "admission"
@@ -61,11 +63,14 @@ def queued_tokens(db: Connection, account: str, model: str, since: float | None 
     return int(cast("int | None", db.scalar(queued)) or 0)
 
 
-def _sum(db: Connection, *conditions: object) -> float:
+def _sum(db: Connection, *conditions: ColumnElement[bool]) -> float:
     counted = select(sends.c.batch_id).where(sends.c.batch_id == batches.c.batch_id, _ALIVE).exists()
-    spent = (
-        select(func.coalesce(func.sum(func.coalesce(batches.c.cost_usd, batches.c.bound_usd)), 0.0))
-        .join(jobs, jobs.c.job_id == batches.c.job_id)
-        .where(counted, *conditions)  # pyright: ignore[reportArgumentType] - column expressions
+    spent = _of_jobs(func.coalesce(batches.c.cost_usd, batches.c.bound_usd)).where(counted)
+    doubled = _of_jobs(batches.c.bound_usd).join(
+        sends, (sends.c.batch_id == batches.c.batch_id) & (sends.c.end == DOUBLED)
     )
-    return float(cast("float | None", db.scalar(spent)) or 0.0)
+    return sum(db.scalar(each.where(*conditions)) or 0.0 for each in (spent, doubled))
+
+
+def _of_jobs(usd: ColumnElement[float]) -> Select[float]:
+    return select(func.coalesce(func.sum(usd), 0.0)).select_from(batches.join(jobs, jobs.c.job_id == batches.c.job_id))

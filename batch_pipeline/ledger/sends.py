@@ -16,6 +16,10 @@ from sqlalchemy.exc import IntegrityError
 from batch_pipeline.ledger.rows import chunked, compare_and_set, row_of
 from batch_pipeline.ledger.tables import batches, sends
 
+VOID, DOUBLED = "void", "doubled"
+"""Ends of an attempt: nothing came of it; or it was given up, and a batch came of it after all, a second one."""
+CAME_TO_NOTHING = (VOID, DOUBLED)
+
 
 @dataclass(frozen=True)
 class Send:
@@ -34,6 +38,11 @@ class Send:
     end: str | None = None
     held: str | None = None
     sent_sha256: str | None = None
+
+    @property
+    def counts(self) -> bool:
+        """Whether the batch is, or may be, what came of it."""
+        return self.end not in CAME_TO_NOTHING
 
 
 def of_batch(db: Connection, batch_id: str) -> list[Send]:
@@ -60,7 +69,7 @@ def by_batch(db: Connection, job_ids: Sequence[str]) -> dict[str, list[Send]]:
 def last_of_batch(db: Connection, batch_id: str) -> Send | None:
     """The attempt that the batch's remote id comes from, else the last one."""
     attempts = of_batch(db, batch_id)
-    created = [send for send in attempts if send.remote_id is not None and send.end != "void"]
+    created = [send for send in attempts if send.remote_id is not None and send.counts]
     return (created or attempts or [None])[-1]
 
 
@@ -79,6 +88,13 @@ def claim(db: Connection, batch_id: str, account: str) -> Send | None:
     except IntegrityError:
         return None
     return next((send for send in open_of_batch(db, batch_id) if send.claim == token), None) if claimed else None
+
+
+def given_up(db: Connection, claim: str) -> Send | None:
+    """The attempt of that claim, if it was given up and nothing has come of it."""
+    void = select(sends).where(sends.c.claim == claim, sends.c.end == VOID, sends.c.remote_id.is_(None))
+    row = db.execute(void).mappings().one_or_none()
+    return row_of(Send, row) if row else None
 
 
 def write(db: Connection, send: Send, **values: object) -> Send | None:

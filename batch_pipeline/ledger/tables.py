@@ -98,7 +98,7 @@ sends = Table(
     Column("posted_at", Float),  # from here on the batch may exist
     Column("fenced_at", Float),  # the provider's clock; from here on it can no longer come to be
     Column("remote_id", String, unique=True),
-    Column("end", String),  # refused, void, collected
+    Column("end", String),  # refused, void, collected, doubled
     Column("held", Text),  # why a person must decide
 )
 
