@@ -10,8 +10,9 @@ from batch_pipeline.assets.eval_scores import build_eval_scores
 from batch_pipeline.assets.issues import build_issues
 from batch_pipeline.assets.media import build_media
 from batch_pipeline.assets.reports import build_reports
+from batch_pipeline.assets.reprocess import build_reprocess_failed
 from batch_pipeline.assets.task_assets import build_batch_assets
-from batch_pipeline.automation.jobs import collect_issues
+from batch_pipeline.automation.jobs import collect_issues, reprocess
 from batch_pipeline.automation.schedules import build_nightly
 from batch_pipeline.automation.sensors import build_batch_monitor, build_collected_issues
 from batch_pipeline.resources import PipelineResource, WarehouseResource
@@ -27,8 +28,8 @@ def build_definitions() -> dg.Definitions:
     followed = [*(keys.results_key(task.name) for task in tasks), keys.ADHOC_JOBS]
     reports = [build_adhoc_jobs(), *build_reports(followed), build_eval_scores(tasks, followed)]
     return dg.Definitions(
-        assets=[build_issues(settings), *build_media(), *task_assets, *reports],
-        jobs=[collect_issues],
+        assets=[build_issues(settings), *build_media(), *task_assets, *reports, build_reprocess_failed(tasks)],
+        jobs=[collect_issues, reprocess],
         schedules=[build_nightly(settings)],
         sensors=[
             build_collected_issues(task_assets, settings=settings),

@@ -35,11 +35,12 @@ def test_there_are_exactly_these_assets(repository: dg.RepositoryDefinition) -> 
         "batch_jobs",
         "spend",
         "eval_scores",
+        "reprocess_failed",
     }
 
 
 def test_there_are_exactly_these_jobs_schedules_and_sensors(repository: dg.RepositoryDefinition) -> None:
-    assert {job.name for job in repository.get_all_jobs()} == {"__ASSET_JOB", "collect_issues"}
+    assert {job.name for job in repository.get_all_jobs()} == {"__ASSET_JOB", "collect_issues", "reprocess"}
     assert {schedule.name for schedule in repository.schedule_defs} == {"nightly"}
     assert {sensor.name for sensor in repository.sensor_defs} == {"collected_issues", "batch_monitor"}
 

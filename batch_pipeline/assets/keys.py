@@ -12,6 +12,7 @@ ADHOC_JOBS = dg.AssetKey("adhoc_jobs")
 BATCH_JOBS = dg.AssetKey("batch_jobs")
 SPEND = dg.AssetKey("spend")
 EVAL_SCORES = dg.AssetKey("eval_scores")
+REPROCESS_FAILED = dg.AssetKey("reprocess_failed")
 
 ACCOUNTED_FOR = "every_record_accounted_for"
 SHARE_ANSWERED = "share_answered"

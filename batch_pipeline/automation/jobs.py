@@ -13,6 +13,13 @@ ISSUES_SECONDS = 4 * 3600
 BATCHES_SECONDS = 2 * 3600
 """Uploads and downloads of many files."""
 
+reprocess = dg.define_asset_job(  # pyright: ignore[reportUnknownMemberType] - dagster leaves types open
+    "reprocess",
+    selection=dg.AssetSelection.assets(keys.REPROCESS_FAILED),
+    description="Failed records of earlier jobs, asked anew: give a task in the launchpad, and a code, a day or a job.",
+    tags={MAX_RUNTIME: str(BATCHES_SECONDS)},
+)
+
 collect_issues = dg.define_asset_job(  # pyright: ignore[reportUnknownMemberType] - dagster leaves types open
     "collect_issues",
     selection=dg.AssetSelection.assets(keys.ISSUES),

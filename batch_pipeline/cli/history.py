@@ -48,8 +48,8 @@ def history(
 
     Example: batch-pipeline history --task issue-kind --since 2026-11-01
     """
+    from batch_pipeline.batches.days import day_start
     from batch_pipeline.batches.history import history as chapters
-    from batch_pipeline.cli.days import day_start
 
     wanted = None if task is None else task.replace("-", "_")
     with opened() as pipeline:

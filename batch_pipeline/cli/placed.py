@@ -35,19 +35,32 @@ class SubmittedJob:
 
 def place_order(pipeline: Pipeline, order: Order, *, as_json: bool) -> None:
     """Plans and sends an order, and prints what came of it."""
-    from batch_pipeline.batches.status import status
     from batch_pipeline.batches.turn import place
 
     placed = place(pipeline, order)
-    state = status(pipeline, placed.job.job_id).state if placed.job.records else None
-    batches = len(status(pipeline, placed.job.job_id).batches) if placed.job.records else 0
     if as_json:
-        print_json(vars(_submitted(placed.job, state, batches)))
-    elif not placed.job.records:
-        say(_nothing(placed.job))
+        print_json(placed_as_json(pipeline, placed))
     else:
-        _say_placed(placed, batches)
-    _tell_what_waits(placed)
+        say_placed(pipeline, placed)
+    tell_what_waits(placed)
+
+
+def placed_as_json(pipeline: Pipeline, placed: Placed) -> dict[str, object]:
+    """What `submit --json` prints."""
+    from batch_pipeline.batches.status import status
+
+    now = status(pipeline, placed.job.job_id) if placed.job.records else None
+    return vars(_submitted(placed.job, now.state if now else None, len(now.batches) if now else 0))
+
+
+def say_placed(pipeline: Pipeline, placed: Placed) -> None:
+    """The same in words."""
+    from batch_pipeline.batches.status import status
+
+    if placed.job.records:
+        _say_placed(placed, len(status(pipeline, placed.job.job_id).batches))
+    else:
+        say(_nothing(placed.job))
 
 
 def _submitted(job: Job, state: str | None, batches: int) -> SubmittedJob:
@@ -97,7 +110,7 @@ def _say_placed(placed: Placed, batches: int) -> None:
     say(f"Next: batch-pipeline collect {job.job_id} --wait")
 
 
-def _tell_what_waits(placed: Placed) -> None:
+def tell_what_waits(placed: Placed) -> None:
     """Says why something is not at the provider yet; it stays planned, and `collect` sends it."""
     later = f"The job is kept; `batch-pipeline collect {placed.job.job_id} --wait` sends it."
     if placed.sent.stopped:

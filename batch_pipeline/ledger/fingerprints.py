@@ -97,6 +97,23 @@ def forget_given_up(db: Connection, fingerprints: Sequence[str]) -> None:
         db.execute(delete(given_up).where(given_up.c.fingerprint.in_(chunk)))
 
 
+def forgive(db: Connection, fingerprints: Sequence[str]) -> list[Mapping[str, object]]:
+    """A person asks for these again; gives the rows, for `give_up_again`."""
+    rows: list[Mapping[str, object]] = []
+    for chunk in chunked(fingerprints):
+        found = select(given_up).where(given_up.c.fingerprint.in_(chunk))
+        rows += [dict(row) for row in db.execute(found).mappings()]
+    forget_given_up(db, fingerprints)
+    return rows
+
+
+def give_up_again(db: Connection, rows: Sequence[Mapping[str, object]]) -> None:
+    """Nothing came of it: they are given up as they were, unless they were given up anew."""
+    known = which_given_up(db, [str(row["fingerprint"]) for row in rows])
+    if left := [dict(row) for row in rows if row["fingerprint"] not in known]:
+        db.execute(insert(given_up), left)
+
+
 def which_given_up(db: Connection, fingerprints: Sequence[str]) -> set[str]:
     """Those of the fingerprints that nobody asks again."""
     found: set[str] = set()
