@@ -66,9 +66,9 @@ def queued_tokens(db: Connection, account: str, model: str, since: float | None 
 def _sum(db: Connection, *conditions: ColumnElement[bool]) -> float:
     counted = select(sends.c.batch_id).where(sends.c.batch_id == batches.c.batch_id, _ALIVE).exists()
     spent = _of_jobs(func.coalesce(batches.c.cost_usd, batches.c.bound_usd)).where(counted)
-    doubled = _of_jobs(batches.c.bound_usd).join(
-        sends, (sends.c.batch_id == batches.c.batch_id) & (sends.c.end == DOUBLED)
-    )
+    second = sends.alias()  # a condition may ask about `sends` itself
+    exists_twice = (second.c.batch_id == batches.c.batch_id) & (second.c.end == DOUBLED)
+    doubled = _of_jobs(batches.c.bound_usd).join(second, exists_twice)
     return sum(db.scalar(each.where(*conditions)) or 0.0 for each in (spent, doubled))
 
 

@@ -34,5 +34,5 @@ def test_a_second_batch_is_cancelled_booked_and_told(make_pipeline: Callable[...
     assert [event.detail["remote_id"] for event in told] == [first.remote_id]
     (batch,) = batches_of(pipeline, job)
     assert spent == (batch.cost_usd or 0.0) + batch.bound_usd
-    statuses = {each["id"]: each["status"] for each in books.batches}
+    statuses = {each["batch_id"]: each["status"] for each in books.batches}
     assert statuses[first.remote_id] in ("cancelling", "cancelled")

@@ -41,7 +41,7 @@ ASSUMPTIONS = (
         "deleted_before",
         "A POST whose input file was deleted before it executes nothing, once the DELETE has taken effect.",
         "The fence does not hold: a POST that arrives after it is a second, paid batch. At most one for each lost "
-        "reply; `doctor` names it, cancel it there. Until the protocol is changed, raise "
+        "reply; it is cancelled once it is listed, and counted as spent. Until the protocol is changed, raise "
         "`BATCH_PIPELINE_CREATE_WAIT_SECONDS` to an hour, above the longest stop of a process.",
     ),
     Assumption(
@@ -60,7 +60,8 @@ ASSUMPTIONS = (
         "listing_lag",
         "A new batch is listed within WAIT, less what a DELETE lags, and stays listed.",
         "A batch whose reply was lost is given up too early and sent anew: paid twice, at most one batch for each lost "
-        "reply; `doctor` names it. Set `BATCH_PIPELINE_CREATE_WAIT_SECONDS` above both lags together.",
+        "reply; it is cancelled once it is listed, and counted as spent. Set `BATCH_PIPELINE_CREATE_WAIT_SECONDS` above "
+        "both lags together.",
     ),
     Assumption(
         "listing_order",
