@@ -11,7 +11,6 @@ from batch_pipeline.cli.log import tell_error
 from batch_pipeline.cli.output import AsJson, moment, plural, print_facts, print_json, say, usd
 from batch_pipeline.cli.session import opened
 from batch_pipeline.cli.submit import Provider
-from batch_pipeline.wire.messages import CLAIM_LENGTH
 
 if TYPE_CHECKING:
     from batch_pipeline.batches.pipeline import Pipeline
@@ -169,6 +168,8 @@ def _say_question(asked: Question) -> None:
     )
     say()
     if asked.filename is None:
+        from batch_pipeline.wire.messages import CLAIM_LENGTH
+
         say(f"Look at {asked.provider} for a batch of {plural(asked.requests, 'request')} whose results have")
         say(f"custom_ids that begin with {asked.claim[:CLAIM_LENGTH]}-.")
     else:
