@@ -206,6 +206,7 @@ def _on_the_same_rows(pipeline: Pipeline, judged: Sequence[Judged]) -> list[Scor
 def _wait(pipeline: Pipeline, job_id: str, again: str, poll_seconds: float | None, *, as_json: bool) -> None:
     from batch_pipeline.batches.status import status
     from batch_pipeline.batches.turn import wait_for
+    from batch_pipeline.errors import PipelineError
 
     provider = status(pipeline, job_id).provider
     seconds = poll_seconds or (1.0 if provider == "local" else float(pipeline.settings.poll_seconds))
@@ -215,6 +216,10 @@ def _wait(pipeline: Pipeline, job_id: str, again: str, poll_seconds: float | Non
     except KeyboardInterrupt:
         tell_error(f"Stopped waiting; job {job_id} goes on. Come back for the scores with: {again}")
         raise typer.Exit(130) from None
+    except PipelineError:
+        if not as_json:
+            say(f"Job {job_id} is kept. Next: {again}")
+        raise
     if now.state == "held":
         tell_error(f"Job {job_id} is held; `batch-pipeline status {job_id}` says why. What there is was scored.")
 

@@ -5,11 +5,12 @@ import os
 import re
 import shlex
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from batch_pipeline.local_server import RunningServer
+from batch_pipeline.local_server import LocalServerOptions, RunningServer, start
 from batch_pipeline.settings import project_root
 from batch_pipeline_tests.books import Books
 from batch_pipeline_tests.cli.conftest import Command
@@ -142,3 +143,20 @@ def test_ctrl_c_leaves_the_work_running_and_says_how_to_come_back(
     assert waiting.returncode == 130
     assert f"Come back for the scores with: batch-pipeline eval run issue_kind --gold {GOLD} --limit 3".encode() in err
     assert [job["task"] for job in json.loads(loaded("list", "--json").out)] == ["issue_kind"]
+
+
+def test_without_a_server_the_job_is_kept_and_goes_on_when_there_is_one(
+    offline: Command, settings: Callable[..., None], tmp_path: Path
+) -> None:
+    with start(LocalServerOptions(port=0, state_dir=tmp_path / "server")) as gone:
+        settings(local_url=gone.url)
+    offline("issues", "load", project_root() / "data" / "issues" / "*.json")
+    again = ("eval", "run", "issue-kind", "--gold", GOLD, "--limit", "2", "--poll-seconds", "0.1")
+    ran = offline(*again)
+    assert (ran.code, "The local server is not running" in ran.sentence) == (1, True)
+    assert f"is kept. Next: batch-pipeline eval run issue_kind --gold {GOLD} --limit 2\n" in ran.out
+    port = int(gone.url.rpartition(":")[2].removesuffix("/v1"))
+    with start(LocalServerOptions(port=port, state_dir=tmp_path / "server")):
+        back = offline(*again)
+    assert (back.code, "Rows      2, 2 answered" in back.out) == (0, True)
+    assert len(offline("list", "--json").json) == 1
