@@ -6,7 +6,8 @@ import binascii
 import math
 from array import array
 from base64 import b64decode
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import accumulate, pairwise
 from typing import cast
@@ -24,7 +25,7 @@ class EmbeddingJudge:
 
     Args:
         inputs: By a line's custom_id, what it asked for.
-        dimensions: How many numbers each embedding must have; as many as the first where it is None.
+        dimensions: How many numbers each embedding must have; as many as most of the first line's where it is None.
     """
 
     def __init__(self, inputs: Mapping[str, Inputs], dimensions: int | None) -> None:
@@ -39,15 +40,17 @@ class EmbeddingJudge:
             # one bad input fails its whole request: the others go again, and each is alone then
             outcome: Outcome = "retryable" if bad.outcome == "failed" and len(inputs) > 1 else bad.outcome
             return [(name, replace(bad, outcome=outcome)) for name, _ in inputs]
-        vectors, usage = read_embeddings(line.body)
+        given, usage = read_embeddings(line.body)
+        vectors = {position: _floats(vector) for position, vector in given.items()}
+        if self._dimensions is None:
+            self._dimensions = _most_common_size(vectors.values())
         shares = _shared(usage.input_tokens, [tokens for _, tokens in inputs])
         return [
             (name, self._judge(vectors.get(position), position, Usage(input_tokens=share)))
             for position, ((name, _), share) in enumerate(zip(inputs, shares, strict=True))
         ]
 
-    def _judge(self, given: object, position: int, usage: Usage) -> Result:
-        vector = _floats(given)
+    def _judge(self, vector: array[float] | None, position: int, usage: Usage) -> Result:
         wrong = self._wrong(vector, position)
         if vector is None or wrong is not None:
             return Result("invalid", 200, "invalid_embedding", wrong, None, usage)
@@ -56,9 +59,7 @@ class EmbeddingJudge:
     def _wrong(self, vector: array[float] | None, position: int) -> str | None:
         if vector is None:
             return f"the reply has no embedding of the input at index {position}"
-        if self._dimensions is None:
-            self._dimensions = len(vector)
-        if len(vector) != self._dimensions:
+        if self._dimensions is not None and len(vector) != self._dimensions:
             return f"the embedding has {len(vector):,} numbers, and {self._dimensions:,} are wanted"
         return None if all(map(math.isfinite, vector)) else "the embedding has a number that is not finite"
 
@@ -75,6 +76,12 @@ def _floats(given: object) -> array[float] | None:
     except (binascii.Error, ValueError, TypeError, OverflowError):
         return None
     return floats or None
+
+
+def _most_common_size(vectors: Iterable[array[float] | None]) -> int | None:
+    """One that is wrong must not make the others so."""
+    sizes = Counter(len(vector) for vector in vectors if vector is not None)
+    return sizes.most_common(1)[0][0] if sizes else None
 
 
 def _shared(total: int, weights: Sequence[int]) -> list[int]:

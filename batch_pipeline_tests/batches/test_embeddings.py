@@ -180,6 +180,8 @@ def test_base64_and_lists_are_the_same_and_what_is_wrong_is_that_input_s() -> No
     not_finite = b64encode(pack("<2f", float("nan"), 1.0)).decode()
     assert [outcome for _, outcome, _ in judged(reply("no base64!", not_finite), asked[:2])] == ["invalid", "invalid"]
     assert judged(reply([0.1] * 3), asked[:1], dimensions=4)[0][1] == "invalid"
+    first_is_wrong = judged(reply([0.1], [0.1] * 3, [0.1] * 3), asked[:3])
+    assert [outcome for _, outcome, _ in first_is_wrong] == ["invalid", "answered", "answered"]
 
 
 @given(total=st.integers(0, 10_000), weights=st.lists(st.integers(0, 500), min_size=1, max_size=50))
