@@ -1,6 +1,6 @@
 """The versions of a task's prompt: which there were, how many answers each has, and what changed.
 
-A version is known by the jobs that asked in it: each keeps what was asked (docs/how-it-works.md).
+A version is known by the jobs that asked in it: each keeps what was asked.
 """
 
 from __future__ import annotations
