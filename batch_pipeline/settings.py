@@ -6,6 +6,7 @@ import re
 from datetime import date, tzinfo
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
@@ -107,6 +108,8 @@ class Settings(BaseSettings):
     delete_remote_files: bool = False
     notice_url: str | None = Field(default=None, repr=False)
     """Whoever knows it can write there."""
+    bare_urls: bool | None = None
+    """Whether the lines of a batch at `OPENAI_BASE_URL` name endpoints without `/v1`; so at Azure unless it is set."""
     log_format: Literal["text", "json"] = "text"
     api_token: SecretStr | None = None
 
@@ -179,6 +182,11 @@ class Settings(BaseSettings):
         """The DuckDB file."""
         return Path(self.warehouse_url) if self.warehouse_url else self.data_dir / "warehouse.duckdb"
 
+    @property
+    def names_bare_urls(self) -> bool:
+        """The setting `bare_urls`, else whether `OPENAI_BASE_URL` is Azure's."""
+        return is_azure(self.openai_base_url) if self.bare_urls is None else self.bare_urls
+
     def model_for(self, provider: ProviderName, task_model: str | None = None, *, embeds: bool = False) -> str:
         """The model to use: the task's, else the setting's where it is for this provider, else the default.
 
@@ -191,6 +199,11 @@ class Settings(BaseSettings):
         if model is None:
             raise UsageError(f"`{provider}` has no embeddings. Ask another with --provider, or name the task's own.")
         return model
+
+
+def is_azure(base_url: str) -> bool:
+    """Whether Azure answers at this URL."""
+    return (urlsplit(base_url).hostname or "").endswith((".azure.com", ".azure.us", ".azure.cn"))
 
 
 def load_settings() -> Settings:

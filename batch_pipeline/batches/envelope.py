@@ -35,7 +35,7 @@ class Envelope:
         head, self._fingerprint_tail = _around_content(orjson.dumps(unlimited, option=orjson.OPT_SORT_KEYS))
         who = f"{snapshot.provider}\n{snapshot.endpoint}\n{snapshot.model}\n".encode()
         self._fingerprint_start = hashlib.sha256(who + head)
-        self._url = orjson.dumps(snapshot.endpoint)
+        self._url = orjson.dumps(snapshot.url)
         self.constant_text = "\n".join([snapshot.system, _text_of(snapshot.answer_schema)])
         """What every request sends beside its record, for counting tokens."""
 

@@ -107,7 +107,9 @@ def snapshot_of(pipeline: Pipeline, order: Order) -> TaskSnapshot:
     if order.mode == "flex" and (provider not in FLEX or order.task.embeds):
         raise UsageError(f"`{provider}` has no flex processing for task `{order.task.name}`: leave --flex away.")
     pipeline.prices.tariff(provider, model, order.mode)
-    return order.task.snapshot(provider, model, order.selection.variant).model_copy(update={"mode": order.mode})
+    return order.task.snapshot(provider, model, order.selection.variant).model_copy(
+        update={"mode": order.mode, "bare_url": provider == "openai" and pipeline.settings.names_bare_urls}
+    )
 
 
 @contextmanager

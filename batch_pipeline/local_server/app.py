@@ -68,7 +68,11 @@ def make_app(options: LocalServerOptions) -> Starlette:
         *MessageRoutes(store, batches, engine, faults).routes(guard),
     ]
     return Starlette(
-        routes=[Mount("/v1", routes=api), *ControlRoutes(store, engine, faults).routes()],
+        routes=[
+            Mount("/v1", routes=api),
+            Mount("/openai/v1", routes=api),
+            *ControlRoutes(store, engine, faults).routes(),
+        ],
         middleware=[Middleware(_RequestIds)],
         exception_handlers={ApiError: _refused, HTTPException: _not_found, Exception: _failed},
         lifespan=lifespan,

@@ -38,6 +38,7 @@ In the life of a batch, decided when it is created (`filename` as above; `times`
     {"kind": "slow", "stage": "finalizing", "seconds": 5}       stays in a stage longer (any but the last ones)
     {"kind": "counts", "completed": 1}                  `request_counts` of the ended batch are off by so much
     {"kind": "files_late", "seconds": 5}                the ended batch shows its files so much later
+    {"kind": "azure", "times": null}                    it lives as Azure's do: codes, words, an error file of 0 bytes
     {"kind": "rows", "status": 429, "code": "rate_limit_exceeded", "every": 10}    rows fail over HTTP
     {"kind": "prose", "text": "Sure! Here you go"}      rows answer in prose, not in JSON
     {"kind": "refusal"}                                 the model refuses
@@ -239,6 +240,12 @@ class FilesLate(_OfFile):
     seconds: float
 
 
+class Azure(_OfFile):
+    """A batch lives as Azure's do: its codes, its words, an error file in any case."""
+
+    kind: Literal["azure"]
+
+
 class _OfRows(_OfFile):
     """Strikes chosen rows of a batch."""
 
@@ -306,6 +313,7 @@ BatchFault = Annotated[
     | Expire
     | Slow
     | CountsFault
+    | Azure
     | FilesLate
     | RowFault
     | DamagedEmbeddings
@@ -324,6 +332,7 @@ _IN_BATCH = (
     Expire,
     Slow,
     CountsFault,
+    Azure,
     FilesLate,
     RowStatus,
     Prose,

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from batch_pipeline.local_server import validation
 from batch_pipeline.local_server.engines.base import Engine, Request
-from batch_pipeline.local_server.faults import Expire, FilesLate, Slow, TokenLimit, ValidationFault, chosen
+from batch_pipeline.local_server.faults import Azure, Expire, FilesLate, Slow, TokenLimit, ValidationFault, chosen
 from batch_pipeline.local_server.messages.results import write_results
 from batch_pipeline.local_server.publication import publish
 from batch_pipeline.local_server.records import BatchRecord
@@ -167,7 +167,8 @@ class BatchLife:
         return validation.token_limit_exceeded(model, fault.limit) if queued > fault.limit else None
 
     def _fail(self, verdict: Verdict) -> None:
-        self.record.object.errors = BatchErrors(data=verdict.errors)
+        errors = map(validation.as_azure_says, verdict.errors) if self._azure else verdict.errors
+        self.record.object.errors = BatchErrors(data=list(errors))
         self._move("failed")
         self._input.unlink(missing_ok=True)
 
@@ -212,6 +213,10 @@ class BatchLife:
                 self._count(rows)
             if requests:
                 yield requests
+
+    @property
+    def _azure(self) -> bool:
+        return chosen(self.record.faults, Azure) is not None
 
     @property
     def _total(self) -> int:

@@ -12,7 +12,7 @@ from typing import cast
 
 import orjson
 
-from batch_pipeline.local_server.faults import DamagedLines
+from batch_pipeline.local_server.faults import Azure, DamagedLines, chosen
 from batch_pipeline.local_server.ids import file_id
 from batch_pipeline.local_server.records import BatchRecord, FileRecord
 from batch_pipeline.local_server.store import Store, owner_only
@@ -22,10 +22,13 @@ from batch_pipeline.wire.file import FileObject
 def publish(rows: Path, suffix: str, batch: BatchRecord, store: Store) -> FileRecord | None:
     """The file made of these rows, its content in place, but not taken into the store yet; None if there are none.
 
+    Azure has an error file in any case.
+
     The rows stay where they are: whoever is killed before the batch's end is written down does this again.
     """
+    empty_too = suffix == "errors" and chosen(batch.faults, Azure) is not None
     damages = [fault for fault in batch.faults if isinstance(fault, DamagedLines) and fault.file == suffix]
-    if not rows.stat().st_size:
+    if not rows.stat().st_size and not empty_too:
         return None
     name = file_id()
     content = store.path_of(name)

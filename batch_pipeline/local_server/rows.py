@@ -15,7 +15,7 @@ from batch_pipeline.local_server.embeddings import EMBEDDINGS
 from batch_pipeline.local_server.engines.base import Answer, Request
 from batch_pipeline.local_server.ids import row_ids
 from batch_pipeline.local_server.store import owner_only
-from batch_pipeline.wire.batch import BatchUsage, CachedTokens, ReasoningTokens
+from batch_pipeline.wire.batch import BatchUsage, CachedTokens, ReasoningTokens, versioned
 from batch_pipeline.wire.lines import parse_output_line
 from batch_pipeline.wire.replies import read_reply
 
@@ -81,7 +81,7 @@ class RowFiles:
 
     def __init__(self, output: Path, errors: Path, endpoint: str) -> None:
         self.progress = Progress()
-        self._endpoint = endpoint
+        self._endpoint = versioned(endpoint)
         self._paths = (output, errors)
         self.there = {custom_id for path in self._paths for custom_id in self._recover(path)}
         """Ids of the rows that were there when the files were opened."""
@@ -152,7 +152,7 @@ class InputLines:
             size += len(raw)
             line = orjson.loads(raw)
             if not without or line["custom_id"] not in without:
-                requests.append(Request(line["custom_id"], line["url"], line["body"], self._line))
+                requests.append(Request(line["custom_id"], versioned(line["url"]), line["body"], self._line))
                 if len(requests) == count or size > AT_ONCE:
                     break
         return requests

@@ -6,6 +6,7 @@ Bodies are not looked into beyond this: what else is wrong with one comes up whe
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
@@ -13,7 +14,7 @@ from typing import cast
 import orjson
 
 from batch_pipeline.local_server.embeddings import EMBEDDINGS, inputs_in
-from batch_pipeline.wire.batch import MAX_FILE_BYTES, MAX_REQUESTS, BatchError
+from batch_pipeline.wire.batch import MAX_FILE_BYTES, MAX_REQUESTS, BatchError, versioned
 
 Json = dict[str, object]
 
@@ -46,6 +47,7 @@ Please try again once some in_progress batches have been completed.""",
         "Cannot find file {file}, or organization {organization} does not have access to it.",
         "file_id",
     ),
+    "empty_file": ("The input file is empty. Please ensure that the batch contains at least one request.", None),
     "too_many_tasks": (f"The batch input file contains more than {MAX_REQUESTS} requests.", None),  # Azure's code
     "too_many_inputs": (f"The batch input file contains more than {MAX_EMBEDDING_INPUTS} embedding inputs.", None),
     "file_too_large": (f"The batch input file is larger than the {MAX_FILE_BYTES} maximum.", None),  # without a code
@@ -101,6 +103,26 @@ def worded(code: str, line: int | None = None, **words: object) -> BatchError:
     return BatchError(code=_CODES.get(code, code), message=message, param=param, line=line)
 
 
+AZURE_CODES = {"invalid_url": "url_mismatch", "mismatched_model": "model_mismatch"}
+"""What Azure calls the same; all other codes are OpenAI's."""
+
+
+def as_azure_says(error: BatchError) -> BatchError:
+    """An entry of `errors.data` in Azure's words (docs/wire-facts.md, 3)."""
+    if found := re.search(r"Limit: ([\d,]+) enqueued", error.message or ""):
+        limit = _short(int(found[1].replace(",", "")))
+        words = f"The number of enqueued tokens has surpassed the configured limit of {limit} for the deployment."
+        return error.model_copy(update={"message": words})
+    return error.model_copy(update={"code": AZURE_CODES.get(error.code or "", error.code)})
+
+
+def _short(tokens: int) -> str:
+    for unit, size in (("B", 10**9), ("M", 10**6), ("K", 10**3)):
+        if tokens >= size and tokens % (size // 10) == 0:
+            return f"{tokens / size:g}{unit}"
+    return str(tokens)
+
+
 def cannot_find_file(file_id: str) -> BatchError:
     """The input file was deleted, never was, or is another account's."""
     return worded("invalid_request", file=file_id, organization=ORGANIZATION)
@@ -114,7 +136,7 @@ def token_limit_exceeded(model: str, limit: int) -> BatchError:
 class _Lines:
     def __init__(self, endpoint: str) -> None:
         self.endpoint = endpoint
-        self.asked = ("messages",) if endpoint == "/v1/chat/completions" else ("input", "prompt")
+        self.asked = ("messages",) if versioned(endpoint) == "/v1/chat/completions" else ("input", "prompt")
         self.inputs = 0
         """Texts to embed."""
         self.model: str | None = None
@@ -165,7 +187,7 @@ class _Lines:
             return worded("mismatched_model", number)
         if body.get("stream"):
             return worded("streaming_unsupported", number)
-        if self.endpoint == EMBEDDINGS and "input" in body:
+        if versioned(self.endpoint) == EMBEDDINGS and "input" in body:
             self.inputs += inputs_in(body["input"])  # what is wrong with it comes up when it is executed
         elif not any(body.get(name) for name in self.asked):
             return _required(self.asked[0].capitalize(), f"body.{self.asked[0]}", number)

@@ -29,7 +29,7 @@ from batch_pipeline.providers.http import (
     without_key,
 )
 from batch_pipeline.providers.inline import InlineRequests
-from batch_pipeline.settings import ProviderName, Settings
+from batch_pipeline.settings import ProviderName, Settings, is_azure
 from batch_pipeline.wire.batch import BatchObject
 from batch_pipeline.wire.errors import ErrorEnvelope
 from batch_pipeline.wire.lines import output_line, unanswered_line
@@ -59,6 +59,7 @@ class OpenAIProvider:
         recheck_seconds: See `Provider`.
         organization: Of the key, where it has several.
         project: The same. Each sees its own batches and files only, so it is part of the account.
+        bare_urls: Whether a create names its endpoint without `/v1`, as the lines of its file do.
     """
 
     takes_files = True
@@ -72,6 +73,8 @@ class OpenAIProvider:
         recheck_seconds: float,
         organization: str | None = None,
         project: str | None = None,
+        *,
+        bare_urls: bool = False,
     ) -> None:
         self.name: ProviderName = name
         self.base_url = base_url
@@ -80,6 +83,7 @@ class OpenAIProvider:
         self._api_key = api_key
         self._organization = organization or ""
         self._project = project or ""
+        self._bare_urls = bare_urls
         who = f"{base_url}\n{self._organization}\n{self._project}\n{api_key}"
         self.account = hashlib.sha256(who.encode()).hexdigest()[:16]
 
@@ -105,6 +109,7 @@ class OpenAIProvider:
             3600.0 if recheck is None else recheck,
             settings.openai_org_id,
             settings.openai_project_id,
+            bare_urls=settings.names_bare_urls,
         )
 
     @classmethod
@@ -139,7 +144,7 @@ class OpenAIProvider:
         try:
             made = self._once.batches.create(
                 input_file_id=cast("str", given),
-                endpoint=cast("Any", endpoint),
+                endpoint=cast("Any", endpoint.removeprefix("/v1") if self._bare_urls else endpoint),
                 completion_window="24h",
                 metadata=dict(metadata),
                 output_expires_after={"anchor": "created_at", "seconds": KEPT_SECONDS},
@@ -253,6 +258,7 @@ class OpenAIProvider:
             organization=self._organization or None,
             project=self._project or None,
             base_url=self.base_url,
+            default_headers=_key_headers(self.base_url, self._api_key),
             max_retries=2,
             timeout=600.0,
         )
@@ -329,6 +335,11 @@ class OpenAIProvider:
         if told is None:
             return "not in the provider's form"
         return without_key(told.error.message, self._api_key)
+
+
+def _key_headers(base_url: str, api_key: str) -> dict[str, str]:
+    """Azure wants a key in a header of its own; the other one is for tokens (its v1 reference, "Authentication")."""
+    return {"api-key": api_key} if is_azure(base_url) else {}
 
 
 def _batch(reply: Any) -> BatchObject:  # noqa: ANN401 - the client's models are built without validation

@@ -18,6 +18,8 @@ class TaskSnapshot(BaseModel):
     name: str
     endpoint: str
     """The provider's path, such as `/v1/chat/completions`."""
+    bare_url: bool = False
+    """Whether the lines of a batch name it without `/v1`, as Azure's do."""
     provider: ProviderName
     model: str
     variant: str | None = None
@@ -38,6 +40,11 @@ class TaskSnapshot(BaseModel):
     max_output_tokens: int
     prompt_version: str
     mode: Mode = "batch"
+
+    @property
+    def url(self) -> str:
+        """The endpoint as the lines of a batch name it."""
+        return self.endpoint.removeprefix("/v1") if self.bare_url else self.endpoint
 
     @property
     def embeds(self) -> bool:

@@ -18,6 +18,11 @@ MAX_REQUESTS = 50_000
 MAX_FILE_BYTES = 209_715_200
 
 
+def versioned(path: str) -> str:
+    """An endpoint's path with its `/v1`, which Azure leaves out."""
+    return path if path.startswith("/v1/") else f"/v1{path}"
+
+
 class RequestCounts(BaseModel):
     """How many requests there are, and how many came to an end; not to be trusted after a cancel."""
 

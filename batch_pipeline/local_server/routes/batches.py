@@ -26,7 +26,7 @@ from batch_pipeline.local_server.routes.files import BATCH_FILE_SECONDS, lifetim
 from batch_pipeline.local_server.routes.guard import Guard
 from batch_pipeline.local_server.routes.parameters import page_answer, page_asked
 from batch_pipeline.local_server.store import Store
-from batch_pipeline.wire.batch import BatchObject, RequestCounts
+from batch_pipeline.wire.batch import BatchObject, RequestCounts, versioned
 from batch_pipeline.wire.messages import MESSAGES
 
 ENDPOINTS = ("/v1/chat/completions", "/v1/responses", "/v1/embeddings")
@@ -117,7 +117,7 @@ class BatchRoutes:
 
 def _new_batch(asked: Json, metadata: dict[str, str] | None) -> BatchObject:
     endpoint, window = _text(asked, "endpoint"), _text(asked, "completion_window")
-    if endpoint not in ENDPOINTS:
+    if versioned(endpoint) not in ENDPOINTS:
         raise invalid_value("endpoint", endpoint, ENDPOINTS)
     if window != "24h":
         raise invalid_value("completion_window", window, ("24h",))
