@@ -32,6 +32,12 @@ def cancel(pipeline: Pipeline, job_id: str) -> None:
     reach("cancel.flagged")
 
 
+def cancel_asked(db: Connection, batch: Batch) -> bool:
+    """Whether somebody asked for the batch, or its job, to be cancelled; as the rows are now."""
+    asked = batches.get(db, batch.batch_id).cancel_asked_at or jobs.get(db, batch.job_id).cancel_asked_at
+    return asked is not None
+
+
 def cancel_batch(db: Connection, batch: Batch) -> None:
     """One that was never posted ends here; one that may be at the provider is flagged, and polling sends the cancel."""
     open_sends = sends.open_of_batch(db, batch.batch_id)

@@ -100,6 +100,8 @@ def collect_batch(pipeline: Pipeline, job: Job, batch: Batch) -> str | None:
 
 def _delete_remote_files(pipeline: Pipeline, job: Job, batch: Batch) -> None:
     """What is collected lies here; at the provider it would be kept for 30 days."""
+    if job.at_once:
+        return
     provider = pipeline.provider(job.provider)
     for file_id in (batch.input_file_id, batch.output_file_id, batch.error_file_id):
         if file_id is not None:
@@ -111,7 +113,7 @@ def _with_late_files(pipeline: Pipeline, job: Job, batch: Batch) -> Batch:
     """Before a row is missing for good, the provider is asked which files there are: it may have shown them late."""
     with pipeline.ledger.read() as db:
         send = sends.last_of_batch(db, batch.batch_id)
-    if send is None or send.remote_id is None:
+    if send is None or send.remote_id is None or job.at_once:
         return batch
     remote = pipeline.provider(job.provider).get(send.remote_id)
     if remote is None:
@@ -123,7 +125,7 @@ def _with_late_files(pipeline: Pipeline, job: Job, batch: Batch) -> Batch:
 
 def _of_another_account(pipeline: Pipeline, job: Job, batch: Batch) -> bool:
     """Another key's files would be answered as gone, and what is paid would be given up as lost."""
-    if not (batch.output_file_id or batch.error_file_id or batch.recheck_at):
+    if job.at_once or not (batch.output_file_id or batch.error_file_id or batch.recheck_at):
         return False
     with pipeline.ledger.read() as db:
         send = sends.last_of_batch(db, batch.batch_id)
@@ -137,7 +139,7 @@ def _store(pipeline: Pipeline, job: Job, batch: Batch, files: Files) -> tuple[St
     """
     snapshot = TaskSnapshot.model_validate_json(job.snapshot)
     written = written_as(pipeline, job, batch.batch_id, batch.number, batch.ended_at or time.time())
-    absent = _absent(batch, files)
+    absent = _absent(job, batch, files)
     with pipeline.warehouse.write() as connection:
         reach("collect.duckdb_open")
         with pipeline.ledger.read() as db:
@@ -147,7 +149,7 @@ def _store(pipeline: Pipeline, job: Job, batch: Batch, files: Files) -> tuple[St
         chunks = rows.of_errors(connection, written, batch) if files.failed else rows.of_files(files.paths)
         stored = results.store_batch(connection, written, chunks, absent)
         missing = stored.requests.get("missing", 0)
-        if missing and batch.recheck_at is None:
+        if missing and batch.recheck_at is None and not job.at_once:
             raise _LookAgain(missing)
         return stored, _through(pipeline, connection, stored)
 
@@ -163,9 +165,9 @@ def _through(pipeline: Pipeline, connection: DuckDBPyConnection, stored: Stored)
     }
 
 
-def _absent(batch: Batch, files: Files) -> Absent:
+def _absent(job: Job, batch: Batch, files: Files) -> Absent:
     """What becomes of a request that is in no row."""
-    if batch.remote_status == "cancelled" and batch.submitted_at is None:
+    if batch.remote_status == "cancelled" and (batch.submitted_at is None or job.at_once):
         return Absent("cancelled", "cancelled", "never sent: its job was cancelled")
     if files.lost:
         return Absent("lost", "lost", "the provider no longer has the file that its row was in")

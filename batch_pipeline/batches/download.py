@@ -57,11 +57,13 @@ def download(pipeline: Pipeline, batch: Batch, look: int = 1) -> Files:
         (batch.output_file_id, folder.output(batch.number, look), "collect.output_renamed"),
         (batch.error_file_id, folder.errors(batch.number, look), "collect.errors_renamed"),
     ]
+    here = {folder.output(batch.number).name, folder.errors(batch.number).name}  # no provider has a file of such an id
     for file_id, path, point in wanted:
         if file_id is None:
             continue
-        if path.exists() or _fetch(provider, file_id, path):
-            files.paths.append(path)
+        final = folder.path / file_id if file_id in here else path
+        if final.exists() or (file_id not in here and _fetch(provider, file_id, final)):
+            files.paths.append(final)
         else:
             files.lost = True
         reach(point)

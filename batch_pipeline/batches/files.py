@@ -36,6 +36,14 @@ class JobFolder:
         """The provider's error file, as it was given at a first or later look."""
         return self.path / f"errors-{number:04d}{_look(look)}.jsonl"
 
+    def answers(self, number: int) -> Path:
+        """Of a batch that is answered at once: the lines that came so far."""
+        return self.path / f"answers-{number:04d}.jsonl"
+
+    def answering(self, number: int) -> Path:
+        """Held by the process that does so."""
+        return self.path / f".answers-{number:04d}.lock"
+
     @property
     def request_index(self) -> Path:
         """Parquet: one row a request: custom_id, batch, fingerprint, input_tokens."""

@@ -12,8 +12,10 @@ import logging
 import time
 from collections.abc import Sequence
 
+from batch_pipeline.batches.cancel import cancel_asked
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.points import reach
+from batch_pipeline.batches.recover import foreign_markers
 from batch_pipeline.batches.sighted import sighted
 from batch_pipeline.ledger import batches, events, meta, sends
 from batch_pipeline.ledger.batches import Batch
@@ -131,6 +133,21 @@ def _ended_on_disk(pipeline: Pipeline, batch: Batch, send: Send) -> bool:
             batches.write(db, fresh, **values, ended_at=time.time(), submitted_at=send.posted_at)
             events.record(db, "found on disk", batch.job_id, batch.batch_id)
     return True
+
+
+def record_posted(pipeline: Pipeline, batch: Batch, send: Send, to_post: Send) -> Send | str:
+    """The right to ask the provider, given once: the marker first, then the ledger. Else why it is not given."""
+    if not pipeline.markers.create(to_post):
+        return "another process is sending it"
+    reach("send.marker_synced")
+    with pipeline.ledger.begin() as db:
+        if foreign_markers(pipeline, db):
+            return "another ledger is at work: it is settled first"
+        posted = None if cancel_asked(db, batch) else sends.post(db, send, to_post)
+    if posted is None:
+        return "another process is sending it, or it was cancelled"
+    reach("send.posted_recorded")
+    return posted
 
 
 def record_created(pipeline: Pipeline, batch: Batch, send: Send, remote: BatchObject, how: str) -> str | None:

@@ -24,13 +24,13 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from batch_pipeline.batches.admission import Waits, admit
-from batch_pipeline.batches.cancel import cancel_batch
+from batch_pipeline.batches.cancel import cancel_asked, cancel_batch
 from batch_pipeline.batches.files import must_be_as_planned
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.plan import abandon_dead_plans
 from batch_pipeline.batches.points import reach
-from batch_pipeline.batches.recover import foreign_markers
-from batch_pipeline.batches.settle import record_created, record_refused, settle
+from batch_pipeline.batches.realtime import answer_batch
+from batch_pipeline.batches.settle import record_created, record_posted, record_refused, settle
 from batch_pipeline.errors import DamagedFile, PipelineError, ProviderError, ProviderRefused, ProviderUnreachable
 from batch_pipeline.ledger import batches, events, jobs, sends
 from batch_pipeline.ledger.batches import Batch
@@ -93,7 +93,7 @@ def create(pipeline: Pipeline, provider: Provider, batch_id: str) -> str | None:
     """Takes the next steps of one batch; None once the provider has it, else why it has not."""
     with pipeline.ledger.begin() as db:
         batch = batches.get(db, batch_id)
-        if _cancel_asked(db, batch):
+        if cancel_asked(db, batch):
             cancel_batch(db, batch)
             batch = batches.get(db, batch_id)
         if why := _not_now(batch):
@@ -151,30 +151,25 @@ def _note_wait(db: Connection, batch: Batch, waits: Waits) -> None:
 def _next_step(pipeline: Pipeline, provider: Provider, batch: Batch, send: Send) -> str | None:
     if send.held is not None:
         return f"held: {send.held}"
+    with pipeline.ledger.read() as db:
+        job = jobs.get(db, batch.job_id)
+    if job.at_once:
+        return answer_batch(pipeline, provider, batch, send)
     if send.posted_at is None:
-        return _send(pipeline, provider, batch, send)
+        return _send(pipeline, provider, job, batch, send)
     return settle(pipeline, provider, batch, send)
 
 
-def _send(pipeline: Pipeline, provider: Provider, batch: Batch, send: Send | None) -> str | None:
-    with pipeline.ledger.read() as db:
-        job = jobs.get(db, batch.job_id)
+def _send(pipeline: Pipeline, provider: Provider, job: Job, batch: Batch, send: Send | None) -> str | None:
     if send is not None and send.file_id is None and provider.takes_files:
         send = _upload(pipeline, provider, job, batch, send)
     if send is None:
         return "another process is sending it"
     given = send.file_id or _inline(pipeline, batch, send)
     to_post = replace(send, posted_at=time.time(), sent_sha256=None if isinstance(given, str) else given.sha256)
-    if not pipeline.markers.create(to_post):
-        return "another process is sending it"
-    reach("send.marker_synced")
-    with pipeline.ledger.begin() as db:
-        if foreign_markers(pipeline, db):
-            return "another ledger is at work: it is settled first"
-        posted = None if _cancel_asked(db, batch) else sends.post(db, send, to_post)
-    if posted is None:
-        return "another process is sending it, or it was cancelled"
-    reach("send.posted_recorded")
+    posted = record_posted(pipeline, batch, send, to_post)
+    if isinstance(posted, str):
+        return posted
     return _post(pipeline, provider, job, batch, posted, given)
 
 
@@ -238,8 +233,3 @@ def _post(
                 unknown.why,
             )
             return f"the reply to create was lost ({unknown.why}): it is looked for before anything is sent again"
-
-
-def _cancel_asked(db: Connection, batch: Batch) -> bool:
-    asked = batches.get(db, batch.batch_id).cancel_asked_at or jobs.get(db, batch.job_id).cancel_asked_at
-    return asked is not None

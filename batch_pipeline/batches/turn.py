@@ -40,13 +40,19 @@ class Placed:
 def place(pipeline: Pipeline, order: Order) -> Placed:
     """Plans an order and sends it, as far as it goes now; the same key goes on with the same job.
 
+    What is answered at once is collected at once.
+
     Raises:
         PipelineError: Nothing was planned: as `plan`, and where the provider's key is missing.
     """
     pipeline.must_be_enabled()
     pipeline.provider(snapshot_of(pipeline, order).provider)
     job = plan(pipeline, order)
-    return Placed(job, submit_job(pipeline, job.job_id) if job.records else Submitted())
+    sent = submit_job(pipeline, job.job_id) if job.records else Submitted()
+    if job.at_once and sent.created:
+        collect(pipeline, job.job_id)
+        retry(pipeline, job.job_id)
+    return Placed(job, sent)
 
 
 def take_turn(pipeline: Pipeline, job_id: str) -> Turn:
@@ -64,18 +70,22 @@ def take_turn(pipeline: Pipeline, job_id: str) -> Turn:
     turn = Turn()
     poll(pipeline, root.provider)
     for root_job_id in dict.fromkeys([*others, root.job_id]):
-        _take_turn(pipeline, root_job_id, root.provider, turn)
+        if _take_turn(pipeline, root_job_id, root.provider, turn) and root.at_once:
+            _take_turn(pipeline, root_job_id, root.provider, turn)
     return turn
 
 
-def _take_turn(pipeline: Pipeline, root_job_id: str, provider: str, turn: Turn) -> None:
+def _take_turn(pipeline: Pipeline, root_job_id: str, provider: str, turn: Turn) -> bool:
+    """Whether anything was sent."""
     for job in _attempts(pipeline, root_job_id):
         turn.not_yet |= collect(pipeline, job).not_yet
     retry(pipeline, root_job_id)
-    if pipeline.settings.enabled:
-        submitted = submit(pipeline, provider, _attempts(pipeline, root_job_id))
-        turn.not_yet |= submitted.not_yet
-        turn.stopped = turn.stopped or submitted.stopped
+    if not pipeline.settings.enabled:
+        return False
+    submitted = submit(pipeline, provider, _attempts(pipeline, root_job_id))
+    turn.not_yet |= submitted.not_yet
+    turn.stopped = turn.stopped or submitted.stopped
+    return bool(submitted.created)
 
 
 def wait_for(

@@ -1,0 +1,118 @@
+"""Realtime: a batch that is answered here, request by request, in place of upload, POST and poll.
+
+It is planned, admitted and claimed as any other, and collected from its file; the lines of that are what a batch's
+output would have. One process answers it at a time: a lock says who, which the operating system lets go when that one
+dies. What comes is appended to a file as it comes, so that whoever goes on asks only what has no line there: of a
+process that is killed, the requests that were on their way are asked, and paid, a second time, and no others.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+from filelock import FileLock, Timeout
+
+from batch_pipeline.batches.asked_at_once import Asking
+from batch_pipeline.batches.cancel import cancel_asked
+from batch_pipeline.batches.files import must_be_as_planned, put_in_place
+from batch_pipeline.batches.partial import Partial
+from batch_pipeline.batches.pipeline import Pipeline
+from batch_pipeline.batches.settle import record_posted
+from batch_pipeline.errors import ProviderError
+from batch_pipeline.ledger import batches, events, jobs, sends
+from batch_pipeline.ledger.batches import Batch
+from batch_pipeline.ledger.sends import Send
+from batch_pipeline.providers import Provider
+from batch_pipeline.tasks.snapshot import TaskSnapshot
+
+AT_WORK_SECONDS = 60.0
+"""How long nobody else need see to a batch after the ledger was told how far it has come."""
+
+
+def answer_batch(pipeline: Pipeline, provider: Provider, batch: Batch, send: Send) -> str | None:
+    """Answers what is left of a claimed batch; None when it has ended, else why it has not.
+
+    Raises:
+        ProviderError: No request would fare better; what was answered is kept, and the next turn goes on.
+        DamagedFile: The plan's file is gone, or another one.
+    """
+    lock = FileLock(pipeline.folder(batch.job_id).answering(batch.number), mode=0o600, blocking=False)
+    try:
+        lock.acquire()
+    except Timeout:
+        return "another process is answering it"
+    try:
+        return _answer(pipeline, provider, batch.batch_id, send.claim)
+    except ProviderError as error:
+        _note_stopped(pipeline, batch.batch_id, str(error))
+        raise
+    finally:
+        lock.release()
+
+
+def _answer(pipeline: Pipeline, provider: Provider, batch_id: str, claim: str) -> str | None:
+    """By the one process that has the lock, and so as the rows are now."""
+    with pipeline.ledger.read() as db:
+        batch = batches.get(db, batch_id)
+        send = next((send for send in sends.open_of_batch(db, batch_id) if send.claim == claim), None)
+        snapshot = TaskSnapshot.model_validate_json(jobs.get(db, batch.job_id).snapshot)
+    if send is None or send.remote_id is not None:
+        return None
+    folder = pipeline.folder(batch.job_id)
+    final, requests = folder.output(batch.number), folder.requests(batch.number)
+    if final.exists():  # a process died before it could say so
+        return _record_ended(pipeline, batch_id, send, Partial.read(final, snapshot.endpoint), cancelled=False)
+    must_be_as_planned(requests, batch.sha256, batch.bytes)
+    if send.posted_at is None:
+        posted = record_posted(pipeline, batch, send, replace(send, posted_at=time.time()))
+        if isinstance(posted, str):
+            return posted
+        send = posted
+    path = folder.answers(batch.number)
+    with Partial.open(path, snapshot.endpoint) as partial:
+        asking = Asking(provider, pipeline.settings.realtime_concurrency, flex=snapshot.mode == "flex")
+        stopped = asking.ask(partial.left_of(requests), partial.add, lambda: _look(pipeline, batch_id, partial))
+    put_in_place(path, final)
+    path.unlink(missing_ok=True)
+    return _record_ended(pipeline, batch_id, send, partial, cancelled=stopped)
+
+
+def _look(pipeline: Pipeline, batch_id: str, partial: Partial) -> bool:
+    """Tells how far it has come; whether to stop."""
+    with pipeline.ledger.begin() as db:
+        batch = batches.get(db, batch_id)
+        if cancel_asked(db, batch):
+            return True
+        told = {"completed": partial.completed, "failed": partial.failed, "wait_until": time.time() + AT_WORK_SECONDS}
+        batches.write(db, batch, **told, wait_kind=None, wait_reason=None)
+    return False
+
+
+def _record_ended(pipeline: Pipeline, batch_id: str, send: Send, partial: Partial, *, cancelled: bool) -> str | None:
+    """From here on it is as a batch that the provider has ended, whose file is on the disk already."""
+    with pipeline.ledger.begin() as db:
+        if sends.write(db, send, remote_id=f"at_once_{send.claim}") is None:
+            return "another process settled it"
+        batch = batches.get(db, batch_id)
+        counts = {"completed": partial.completed, "failed": partial.failed}
+        batches.write(
+            db,
+            batch,
+            **counts,
+            remote_status="cancelled" if cancelled else "completed",
+            output_file_id=pipeline.folder(batch.job_id).output(batch.number).name,
+            submitted_at=send.posted_at,
+            ended_at=time.time(),
+            wait_kind=None,
+            wait_reason=None,
+            wait_until=None,
+        )
+        events.record(db, "answered at once", batch.job_id, batch_id, **counts, cancelled=cancelled or None)
+    return None
+
+
+def _note_stopped(pipeline: Pipeline, batch_id: str, why: str) -> None:
+    with pipeline.ledger.begin() as db:
+        batches.write(db, batches.get(db, batch_id), wait_kind="refused", wait_reason=why, wait_until=None)
+        events.record(db, "stopped", batches.get(db, batch_id).job_id, batch_id, why=why)
