@@ -22,7 +22,7 @@ from batch_pipeline.cli.output import (
     usd,
 )
 from batch_pipeline.cli.session import opened
-from batch_pipeline.cli.told import counted, duration, selection_in_words
+from batch_pipeline.cli.told import counted, duration, in_words, selection_in_words
 
 if TYPE_CHECKING:
     from batch_pipeline.batches.history import BatchTold, Chapter, Story
@@ -184,7 +184,7 @@ def _links(chapter: Chapter) -> list[tuple[str, str]]:
     """Further facts that a job keeps of its making."""
     known = {"origin", "user", "asset", "run_id"}
     return [
-        (name.replace("_", " ").capitalize(), one_line(value))
+        (name.replace("_", " ").capitalize(), in_words(value))
         for name, value in chapter.metadata.items()
         if name not in known
     ]

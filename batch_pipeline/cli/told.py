@@ -35,6 +35,20 @@ def counted(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{count:,} {name}" for name, count in counts.items()) or "nothing yet"
 
 
+def in_words(value: object) -> str:
+    """What a job keeps of its making: names and lists in a line."""
+    if isinstance(value, Mapping):
+        parts = cast("Mapping[str, object]", value)
+        if all(isinstance(part, int) for part in parts.values()):
+            return counted(cast("Mapping[str, int]", parts))
+        return "; ".join(f"{name.replace('_', ' ')} {in_words(part)}" for name, part in parts.items())
+    if isinstance(value, list):
+        items = [str(item) for item in cast("list[object]", value)]
+        more = f" and {len(items) - SHOWN_IDS:,} more" if len(items) > SHOWN_IDS else ""
+        return ", ".join(items[:SHOWN_IDS]) + more
+    return str(value)
+
+
 def _ids(value: object) -> str:
     ids = [str(one) for one in cast("Sequence[object]", value)]
     more = f" and {len(ids) - SHOWN_IDS:,} more" if len(ids) > SHOWN_IDS else ""
