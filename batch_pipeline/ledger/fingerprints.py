@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, delete, insert, select
 
-from batch_pipeline.ledger.rows import chunked
+from batch_pipeline.ledger.rows import among, insert_many
 from batch_pipeline.ledger.tables import given_up, inflight, waits
 
 
@@ -30,41 +30,29 @@ def take(db: Connection, job_id: str, wanted: Mapping[str, str]) -> dict[str, Ho
         Those that were not free, with their holders; a holder may be this very job.
     """
     held = holders(db, list(wanted))
-    free = [
-        {"fingerprint": fingerprint, "job_id": job_id, "custom_id": custom_id}
-        for fingerprint, custom_id in wanted.items()
-        if fingerprint not in held
-    ]
-    if free:
-        db.execute(insert(inflight), free)
+    rows = [(fingerprint, job_id, name) for fingerprint, name in wanted.items() if fingerprint not in held]
+    insert_many(db, inflight, ["fingerprint", "job_id", "custom_id"], rows)
     return held
 
 
 def holders(db: Connection, fingerprints: Sequence[str]) -> dict[str, Holder]:
     """Those of the fingerprints that are in flight, with who has them."""
-    held: dict[str, Holder] = {}
-    for chunk in chunked(fingerprints):
-        rows = db.execute(select(inflight).where(inflight.c.fingerprint.in_(chunk))).all()
-        held |= {row.fingerprint: Holder(row.job_id, row.custom_id) for row in rows}
-    return held
+    rows = db.execute(select(inflight).where(among(db, inflight.c.fingerprint, fingerprints))).all()
+    return {row.fingerprint: Holder(row.job_id, row.custom_id) for row in rows}
 
 
 def free(db: Connection, job_id: str, fingerprints: Sequence[str]) -> None:
     """Frees those of the fingerprints that the job holds."""
-    for chunk in chunked(fingerprints):
-        db.execute(delete(inflight).where(inflight.c.job_id == job_id, inflight.c.fingerprint.in_(chunk)))
+    db.execute(delete(inflight).where(inflight.c.job_id == job_id, among(db, inflight.c.fingerprint, fingerprints)))
 
 
 def wait_for(db: Connection, job_id: str, fingerprints: Iterable[str]) -> None:
     """Notes that the job waits for another job's answers; again is no more."""
     wanted = list(dict.fromkeys(fingerprints))
-    for chunk in chunked(wanted):
-        noted = set(
-            db.scalars(select(waits.c.fingerprint).where(waits.c.job_id == job_id, waits.c.fingerprint.in_(chunk)))
-        )
-        rows = [{"job_id": job_id, "fingerprint": fingerprint} for fingerprint in chunk if fingerprint not in noted]
-        if rows:
-            db.execute(insert(waits), rows)
+    mine = select(waits.c.fingerprint).where(waits.c.job_id == job_id, among(db, waits.c.fingerprint, wanted))
+    noted = set(db.scalars(mine))
+    rows = [(job_id, fingerprint) for fingerprint in wanted if fingerprint not in noted]
+    insert_many(db, waits, ["job_id", "fingerprint"], rows)
 
 
 def still_waiting(db: Connection, job_id: str) -> bool:
@@ -81,28 +69,20 @@ def waited_for(db: Connection, job_id: str) -> list[str]:
 
 def give_up(db: Connection, job_id: str, task: str, reasons: Mapping[str, tuple[str, str | None]]) -> None:
     """Notes that no later plan shall buy these (fingerprint to outcome and reason)."""
-    for chunk in chunked(list(reasons)):
-        db.execute(delete(given_up).where(given_up.c.fingerprint.in_(chunk)))
-    rows = [
-        {"fingerprint": fp, "task": task, "job_id": job_id, "outcome": outcome, "reason": reason, "at": time.time()}
-        for fp, (outcome, reason) in reasons.items()
-    ]
-    if rows:
-        db.execute(insert(given_up), rows)
+    forget_given_up(db, list(reasons))
+    rows = [(fp, task, job_id, outcome, reason, time.time()) for fp, (outcome, reason) in reasons.items()]
+    insert_many(db, given_up, ["fingerprint", "task", "job_id", "outcome", "reason", "at"], rows)
 
 
 def forget_given_up(db: Connection, fingerprints: Sequence[str]) -> None:
     """A person asks for these again."""
-    for chunk in chunked(fingerprints):
-        db.execute(delete(given_up).where(given_up.c.fingerprint.in_(chunk)))
+    db.execute(delete(given_up).where(among(db, given_up.c.fingerprint, fingerprints)))
 
 
 def forgive(db: Connection, fingerprints: Sequence[str]) -> list[Mapping[str, object]]:
     """A person asks for these again; gives the rows, for `give_up_again`."""
-    rows: list[Mapping[str, object]] = []
-    for chunk in chunked(fingerprints):
-        found = select(given_up).where(given_up.c.fingerprint.in_(chunk))
-        rows += [dict(row) for row in db.execute(found).mappings()]
+    found = select(given_up).where(among(db, given_up.c.fingerprint, fingerprints))
+    rows: list[Mapping[str, object]] = [dict(row) for row in db.execute(found).mappings()]
     forget_given_up(db, fingerprints)
     return rows
 
@@ -116,7 +96,4 @@ def give_up_again(db: Connection, rows: Sequence[Mapping[str, object]]) -> None:
 
 def which_given_up(db: Connection, fingerprints: Sequence[str]) -> set[str]:
     """Those of the fingerprints that nobody asks again."""
-    found: set[str] = set()
-    for chunk in chunked(fingerprints):
-        found |= set(db.scalars(select(given_up.c.fingerprint).where(given_up.c.fingerprint.in_(chunk))))
-    return found
+    return set(db.scalars(select(given_up.c.fingerprint).where(among(db, given_up.c.fingerprint, fingerprints))))

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, TypeVar
 
-from sqlalchemy import JSON, ColumnElement, Connection, RowMapping, Table, update
+from sqlalchemy import (
+    ARRAY,
+    JSON,
+    ColumnElement,
+    Connection,
+    RowMapping,
+    String,
+    Table,
+    bindparam,
+    func,
+    select,
+    update,
+)
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -26,6 +39,27 @@ CHUNK = 10_000
 def chunked(values: Sequence[str]) -> Iterator[Sequence[str]]:
     """The values in pieces that fit into one statement."""
     return (values[start : start + CHUNK] for start in range(0, len(values), CHUNK))
+
+
+def among(db: Connection, column: ColumnElement[str], values: Sequence[str]) -> ColumnElement[bool]:
+    """Whether `column` has one of the values: they are one parameter, however many they are.
+
+    A statement with a parameter for each took as long to put together as all the rest of a plan (a profile of 50,000
+    requests).
+    """
+    if db.dialect.name == "sqlite":
+        listed = func.json_each(json.dumps(list(values))).table_valued("value")
+    else:
+        listed = func.unnest(bindparam(None, list(values), type_=ARRAY(String))).table_valued("value")
+    return column.in_(select(listed.c.value))
+
+
+def insert_many(db: Connection, table: Table, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Inserts rows as the driver takes them, a value for each of the columns."""
+    if rows:
+        mark = "?" if db.dialect.name == "sqlite" else "%s"
+        names, marks = ", ".join(columns), ", ".join([mark] * len(columns))
+        db.exec_driver_sql(f"INSERT INTO {table.name} ({names}) VALUES ({marks})", [tuple(row) for row in rows])  # noqa: S608 - names of ours
 
 
 def compare_and_set(
