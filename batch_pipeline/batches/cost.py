@@ -16,6 +16,7 @@ from batch_pipeline.batches.report import comparison, price_threshold
 from batch_pipeline.batches.status import JobStatus, status, statuses
 from batch_pipeline.ledger import batches, jobs
 from batch_pipeline.ledger.batches import Batch
+from batch_pipeline.settings import Mode
 from batch_pipeline.warehouse.figures import Figures, Tokens, figures, tokens_of_batches
 from batch_pipeline.wire.batch import BatchUsage
 
@@ -41,7 +42,7 @@ class Count:
 
 @dataclass(frozen=True)
 class Cost:
-    """Of one job with its attempts, or of all jobs of a task and model. Money is USD.
+    """Of one job with its attempts, or of all jobs of a task, model and mode. Money is USD.
 
     `settled` is our sum over the rows of every collected batch; `reported` the providers' own over the `compared` of
     them for which there is one, and `difference` that less ours over the same batches.
@@ -50,6 +51,7 @@ class Cost:
     task: str
     provider: str
     model: str
+    mode: Mode
     jobs: int
     batches: int
     collected: int
@@ -97,7 +99,7 @@ def cost_of(pipeline: Pipeline, job_id: str) -> Cost:
 
 
 def costs(pipeline: Pipeline) -> list[Cost]:
-    """What all jobs came to so far, by task, provider and model.
+    """What all jobs came to so far, by task, provider, model and mode.
 
     Raises:
         WarehouseBusy: Another process holds the warehouse for longer than we wait.
@@ -106,8 +108,8 @@ def costs(pipeline: Pipeline) -> list[Cost]:
     return [_sum(list(same)) for _, same in groupby(of_jobs, _kind)]
 
 
-def _kind(cost: Cost) -> tuple[str, str, str]:
-    return cost.task, cost.provider, cost.model
+def _kind(cost: Cost) -> tuple[str, str, str, str]:
+    return cost.task, cost.provider, cost.model, cost.mode
 
 
 def _sum(of_jobs: Sequence[Cost]) -> Cost:
@@ -159,6 +161,7 @@ def _cost(
         task=job.task,
         provider=job.provider,
         model=job.model,
+        mode=job.mode,
         jobs=1,
         batches=len(rows),
         collected=len(collected),

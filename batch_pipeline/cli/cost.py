@@ -71,14 +71,14 @@ def _say_cost(one: Cost, job: str, priced_as: str) -> None:
     print_facts(
         [
             ("Job", job),
-            ("Task", f"{one.task}, {one.model} at {one.provider}"),
+            ("Task", f"{one.task}, {_model(one)} at {one.provider}"),
             ("Records", f"{one.records:,}, {modes.records:,} answered"),
             ("Batches", f"{one.batches:,}, {one.collected:,} collected"),
             ("Realtime", f"{usd(modes.realtime_usd)}{priced}"),
             ("Flex", f"{usd(modes.flex_usd)}{priced}"),
             ("Batch", f"{usd(modes.batch_usd)}{priced}"),
             ("Paid", usd(modes.paid_usd)),
-            ("Saved", f"{usd(modes.saved_usd)} ({modes.saved_share:.0%})"),
+            ("Saved" if one.mode == "batch" else "Batch saves", f"{usd(modes.saved_usd)} ({modes.saved_share:.0%})"),
             ("A record", usd(modes.per_record_usd)),
         ]
     )
@@ -124,13 +124,18 @@ def _signed(amount: float) -> str:
     return f"{'-' if amount < 0 else '+'}{usd(abs(amount))}"
 
 
+def _model(one: Cost) -> str:
+    return one.model if one.mode == "batch" else f"{one.model}, {one.mode}"
+
+
 def _row(one: Cost) -> tuple[object, ...]:
     modes = one.modes
     return (
         one.task,
-        one.model,
+        _model(one),
         f"{modes.records:,}",
-        *(usd(amount) for amount in (one.estimate_usd, modes.paid_usd, modes.realtime_usd, modes.saved_usd)),
+        *(usd(amount) for amount in (one.estimate_usd, modes.paid_usd, modes.realtime_usd)),
+        usd(modes.saved_usd) if one.mode == "batch" else "",
         usd(modes.per_record_usd),
     )
 

@@ -134,13 +134,17 @@ def _say_story(told: Story, priced_as: str) -> None:
 def _say_money(told: Story, priced_as: str) -> None:
     money = told.money
     priced = f", as {priced_as}" if told.chapter.provider == "local" else ""
+    saved = "saved" if told.chapter.mode == "batch" else "more than in batch"
     say()
     print_facts(
         [
             ("Paid", f"{usd(money.paid_usd)}, {usd(money.per_record_usd)} a record"),
             ("Estimated", f"{usd(told.chapter.estimated_cost_usd)}, {usd(told.chapter.bound_usd)} at worst"),
             ("Batch", f"{usd(money.batch_usd)}{priced}"),
-            ("Realtime", f"{usd(money.realtime_usd)}{priced}; {usd(money.saved_usd)} ({money.saved_share:.0%}) saved"),
+            (
+                "Realtime",
+                f"{usd(money.realtime_usd)}{priced}; {usd(money.saved_usd)} ({money.saved_share:.0%}) {saved}",
+            ),
         ]
     )
 

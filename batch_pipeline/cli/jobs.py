@@ -181,6 +181,7 @@ class _JobTold:
     skipped: int
     reused: int
     created_at: float
+    mode: str
 
 
 def _told(now: JobStatus) -> dict[str, object]:
@@ -261,7 +262,7 @@ def _show_job(now: JobStatus, *, as_json: bool) -> None:
     print_facts(
         [
             ("Job", now.job_id),
-            ("Task", f"{now.task}, {now.model} at {now.provider}"),
+            ("Task", f"{now.task}, {now.model} at {now.provider}{_mode(now)}"),
             *([("Partition", now.partition_key)] if now.partition_key else []),
             ("State", _spoken(now.state) + waits),
             ("Records", f"{now.records:,}: {_outcomes(now)}"),
@@ -328,6 +329,10 @@ def _outcomes(now: JobStatus) -> str:
 
 def _spoken(state: str) -> str:
     return state.replace("_", " ")
+
+
+def _mode(now: JobStatus) -> str:
+    return "" if now.mode == "batch" else f", {now.mode}"
 
 
 def _row(now: JobStatus) -> tuple[object, ...]:

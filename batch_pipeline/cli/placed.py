@@ -92,9 +92,10 @@ def _say_placed(placed: Placed, batches: int) -> None:
     job = placed.job
     sent = len(placed.sent.created)
     share = plural(batches, "batch", "batches") if sent == batches else f"{sent:,} of {batches:,} batches"
+    done = "answered at once by" if job.at_once else "submitted to"
     say(
         f"Job {job.job_id}: {plural(job.records, 'record')} in {plural(job.requests, 'request')}, "
-        f"{share} submitted to {job.provider} ({job.model})."
+        f"{share} {done} {job.provider} ({job.model})."
     )
     aside = [
         (job.skipped, "answered already, or beyond the limit"),
@@ -143,15 +144,17 @@ def show_dry_run(pipeline: Pipeline, order: Order, *, as_json: bool) -> None:
 
 
 def say_estimate(pipeline: Pipeline, order: Order) -> None:
-    """Before what was answered is bought again: what that comes to."""
+    """Before what was answered is bought again, or anything at the full price: what that comes to."""
     from batch_pipeline.batches.dry_run import dry_run
 
     run = dry_run(pipeline, order)
     if run.job.records:
         priced = f" as {pipeline.settings.price_as}; here it is free" if run.job.provider == "local" else ""
+        what = "Outdated or not answered" if order.mode == "batch" else "To be answered at once"
+        flex = f", {usd(run.job.estimate_usd)} by flex processing" if order.mode == "flex" else ""
         say(
-            f"Outdated or not answered: {plural(run.job.records, 'record')} in {plural(run.job.requests, 'request')}, "
-            f"estimated at {usd(run.batch_usd)} in batch, {usd(run.realtime_usd)} in realtime{priced}."
+            f"{what}: {plural(run.job.records, 'record')} in {plural(run.job.requests, 'request')}, "
+            f"estimated at {usd(run.batch_usd)} in batch, {usd(run.realtime_usd)} in realtime{flex}{priced}."
         )
 
 

@@ -13,6 +13,7 @@ from batch_pipeline.cli.session import opened
 
 if TYPE_CHECKING:
     from batch_pipeline.batches.select import Which
+    from batch_pipeline.settings import Mode
     from batch_pipeline.sources.files import Loaded
 
 Provider = Literal["openai", "anthropic", "local"]
@@ -74,6 +75,12 @@ def submit(
         float | None,
         typer.Option("--budget", metavar="USD", min=0, help="What the job may cost with its attempts, at worst."),
     ] = None,
+    realtime: Annotated[
+        bool, typer.Option("--realtime", help="Answer at once, at the full price: for few records, and to compare.")
+    ] = False,
+    flex: Annotated[
+        bool, typer.Option("--flex", help="With --realtime: by flex processing, slower, at the price of a batch.")
+    ] = False,
     dry: Annotated[bool, typer.Option("--dry-run", help="Show what it would come to; send nothing.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -89,6 +96,7 @@ def submit(
     metadata = started_by_hand()
     if (own := finite_usd(budget)) is not None:
         metadata["budget_usd"] = own
+    mode = _mode(realtime=realtime, flex=flex)
     which = _which(missing=missing, outdated=outdated, force=force)
     found = load_tasks().get(task)
     with opened() as pipeline:
@@ -106,8 +114,10 @@ def submit(
             variant=variant,
             which=which,
         )
-        order = Order(found, selection, provider=provider, model=model, key=key, force=force, metadata=metadata)
-        if outdated and not dry and not as_json:
+        order = Order(
+            found, selection, provider=provider, model=model, key=key, force=force, mode=mode, metadata=metadata
+        )
+        if (outdated or realtime) and not dry and not as_json:
             say_estimate(pipeline, order)
         (show_dry_run if dry else place_order)(pipeline, order, as_json=as_json)
     if loaded and loaded.problems:
@@ -129,6 +139,12 @@ def _which(*, missing: bool, outdated: bool, force: bool) -> Which:
     if missing + outdated + force > 1:
         raise typer.BadParameter("--missing-analysis, --outdated and --force exclude each other; give one.")
     return "missing" if missing else "outdated" if outdated else "all" if force else "new"
+
+
+def _mode(*, realtime: bool, flex: bool) -> Mode:
+    if flex and not realtime:
+        raise typer.BadParameter("--flex goes with --realtime.")
+    return "flex" if flex else "realtime" if realtime else "batch"
 
 
 def _ids(given: list[str] | None, loaded: Loaded | None) -> tuple[str, ...] | None:
