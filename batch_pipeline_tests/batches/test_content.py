@@ -1,22 +1,24 @@
 from __future__ import annotations
 
-import json
 from base64 import b64decode
+from collections.abc import Mapping
 
+import orjson
 import pytest
 
 from batch_pipeline.batches.content import for_model, in_form_of, media_tokens, text_of, tokens_of
 from batch_pipeline.batches.tokens import TokenCounter
-from batch_pipeline.tasks.content import Content, Document, Image, Text
+from batch_pipeline.tasks.content import Document, Image, Part, Text
+from batch_pipeline.tasks.media.images import fitted
 
 IMAGE = Image(b"\xff\xd8 pixels", "image/jpeg", 1024, 1024, "high")
 LEASE = Document(b"%PDF-1.7 lease", "lease.pdf", ["The rent is 900 euros.", "It ends in May."])
 QUESTION = Text("What is the rent?")
-MIXED: Content = [IMAGE, LEASE, QUESTION, {"type": "text", "text": "its own form"}]
+MIXED: list[Part | Mapping[str, object]] = [IMAGE, LEASE, QUESTION, {"type": "text", "text": "its own form"}]
 
 
 def test_each_part_has_the_form_of_its_endpoint() -> None:
-    chat, responses = (json.loads(json.dumps(in_form_of(f"/v1/{end}", MIXED))) for end in ("chat", "responses"))
+    chat, responses = (orjson.loads(orjson.dumps(in_form_of(f"/v1/{end}", MIXED))) for end in ("chat", "responses"))
     assert [part["type"] for part in chat] == ["image_url", "file", "text", "text"]
     assert [part["type"] for part in responses] == ["input_image", "input_file", "input_text", "text"]
     assert chat[0]["image_url"]["detail"] == responses[0]["detail"] == "high"
@@ -49,7 +51,7 @@ def test_what_a_model_would_shrink_is_shrunk_before_it_is_sent() -> None:
     PIL.Image.new("RGB", (1024, 1024), "red").save(buffer, "PNG")
     image = Image(buffer.getvalue(), "image/png", 1024, 1024, "high")
     assert for_model([image, QUESTION], "gpt-5.4") == [image, QUESTION]
-    (smaller,) = for_model([image], "gpt-4o")
-    assert isinstance(smaller, Image)
+    smaller = fitted(image, "gpt-4o")
+    assert for_model([image], "gpt-4o") == [smaller]
     assert (smaller.width, smaller.height) == (768, 768)
     assert for_model("text", "gpt-4o") == "text"

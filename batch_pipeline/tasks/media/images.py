@@ -146,8 +146,10 @@ def _upright(image: Pixels, wanted: Callable[[int, int], tuple[int, int]]) -> Pi
     from PIL import ImageOps
     from PIL.Image import Resampling
 
-    size = wanted(*_upright_size(image))
-    image.draft("RGB", (max(size), max(size)))  # a JPEG is unpacked no larger than needed, in a fraction of the time
+    upright = _upright_size(image)
+    size = wanted(*upright)
+    drafted = size if upright == image.size else (size[1], size[0])
+    image.draft("RGB", drafted)  # a JPEG is unpacked no larger than needed, in a fraction of the time
     flat = _on_white(_in_srgb(ImageOps.exif_transpose(image)))
     return flat if flat.size == size else flat.resize(size, Resampling.LANCZOS)
 
