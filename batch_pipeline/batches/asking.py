@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, cast
 import orjson
 
 from batch_pipeline.batches.candidates import CHUNK_BYTES, Asked, Chunk
-from batch_pipeline.batches.content import for_model, in_form_of, media_tokens, text_of
+from batch_pipeline.batches.content import for_model, in_form_of, media_tokens, text_of, turns_in_form_of
 from batch_pipeline.batches.custom_id import custom_id
-from batch_pipeline.batches.envelope import Envelope
+from batch_pipeline.batches.envelope import Envelope, Turns
 from batch_pipeline.batches.rendering import renderer
 from batch_pipeline.batches.request_files import Input, Request
 from batch_pipeline.batches.tokens import TokenCounter, framing_tokens
-from batch_pipeline.tasks.content import Content, UnusableRecord
+from batch_pipeline.tasks.content import Content, Messages, UnusableRecord
 from batch_pipeline.tasks.snapshot import TaskSnapshot
 from batch_pipeline.tasks.task import BatchTask, Record
 
@@ -29,9 +29,6 @@ if TYPE_CHECKING:
 PACK_INPUTS = 256
 PACK_TOKENS = 100_000
 """What one request for embeddings holds; OpenAI takes 2,048 inputs of 300,000 tokens in all."""
-MEDIA_BYTES = 8 * 1024 * 1024
-"""A chunk of images or documents is smaller: around what is kept of each, memory has a hole of the size that it was
-unpacked to. 2,000 images held 1.2 GB in chunks of 64 MB, and hold 0.35 GB so."""
 LONG_INPUT = 8_000
 """An input near the models' 8,192 tokens goes alone: should it be refused, it costs no other."""
 
@@ -56,7 +53,6 @@ class _Gathered:
     media_tokens: dict[str, int] = field(default_factory=dict[str, int])
     unusable: dict[str, UnusableRecord] = field(default_factory=dict[str, UnusableRecord])
     bytes: int = 0
-    media_bytes: int = 0
 
 
 class Asking:
@@ -83,7 +79,7 @@ class Asking:
         for row in rows:
             for part, content in self._render(row):
                 self._gather(gathered, row, part, content)
-            if gathered.bytes > CHUNK_BYTES or gathered.media_bytes > MEDIA_BYTES:
+            if gathered.bytes > CHUNK_BYTES:
                 yield self._chunk(gathered)
                 gathered = _Gathered()
         if gathered.records:
@@ -107,9 +103,11 @@ class Asking:
             gathered.texts[fingerprint] = text_of(content)
             gathered.media_tokens[fingerprint] = media_tokens(content, self._model)
             gathered.bytes += len(body)
-            gathered.media_bytes += 0 if isinstance(content, str) else len(body)
 
     def _body(self, content: Content) -> bytes:
+        if isinstance(content, Messages):
+            turns = turns_in_form_of(self._envelope.endpoint, content, cited=self._cited)
+            return Turns(b",".join(orjson.dumps(turn) for turn in turns))
         body = orjson.dumps(in_form_of(self._envelope.endpoint, content, cited=self._cited))
         return b"[%b]" % body if self._embeds else body
 

@@ -6,11 +6,9 @@ from base64 import b64encode
 from collections.abc import Mapping
 from functools import partial
 
-import orjson
-
 from batch_pipeline.batches.messages_form import message_block
 from batch_pipeline.batches.tokens import TokenCounter
-from batch_pipeline.tasks.content import Content, Document, Image, Part, Text
+from batch_pipeline.tasks.content import Content, Document, Image, Message, Messages, Part, Said, Text
 from batch_pipeline.tasks.media.image_tokens import image_tokens
 from batch_pipeline.tasks.media.images import fitted
 from batch_pipeline.wire.messages import MESSAGES
@@ -22,7 +20,7 @@ PAGE_PIXELS = (1_240, 1_754)
 beside its text is documented (OpenAI, guide "File inputs"; Anthropic, "PDF support")."""
 
 
-def in_form_of(endpoint: str, content: Content, *, cited: bool = False) -> str | list[Mapping[str, object]]:
+def in_form_of(endpoint: str, content: Said, *, cited: bool = False) -> str | list[Mapping[str, object]]:
     """The content as `endpoint` takes it: text as it is, each part in the endpoint's own form.
 
     `cited`: documents are to be cited, where the endpoint does so itself (`/v1/messages`).
@@ -36,15 +34,28 @@ def in_form_of(endpoint: str, content: Content, *, cited: bool = False) -> str |
     return [form(part) if isinstance(part, Text | Image | Document) else part for part in content]
 
 
+def turns_in_form_of(endpoint: str, content: Messages, *, cited: bool = False) -> list[Json]:
+    """The messages of a conversation as `endpoint` takes them, keys sorted: so one turn is the request of its content."""
+    return [{"content": in_form_of(endpoint, turn.content, cited=cited), "role": turn.role} for turn in content.turns]
+
+
 def text_of(content: Content) -> str:
     """All text of the content, for counting tokens; a document's is that of its pages."""
     if isinstance(content, str):
         return content
+    if isinstance(content, Messages):
+        return "\n".join(f"{turn.role}: {text_of(turn.content)}" for turn in content.turns)
     return "\n".join(_text_of_part(part) for part in content)
 
 
 def for_model(content: Content, model: str) -> Content:
     """The content with no image larger than `model` looks at."""
+    if isinstance(content, Messages):
+        return Messages(tuple(Message(turn.role, _for_model(turn.content, model)) for turn in content.turns))
+    return _for_model(content, model)
+
+
+def _for_model(content: Said, model: str) -> Said:
     if isinstance(content, str):
         return content
     return [fitted(part, model) if isinstance(part, Image) else part for part in content]
@@ -57,6 +68,8 @@ def tokens_of(content: Content, model: str, counter: TokenCounter) -> int:
 
 def media_tokens(content: Content, model: str) -> int:
     """Input tokens of the content's images, and of the picture of each of its documents' pages."""
+    if isinstance(content, Messages):
+        return sum(media_tokens(turn.content, model) for turn in content.turns)
     return 0 if isinstance(content, str) else sum(_media_tokens(part, model) for part in content)
 
 
@@ -82,9 +95,8 @@ def _response_part(part: Part) -> Json:
     return {"type": "input_file", "filename": part.name, "file_data": _data_url(part)}
 
 
-def _data_url(part: Image | Document) -> orjson.Fragment:
-    """As JSON already: for a long text orjson takes eight times its memory, for signs that base64 has none of."""
-    return orjson.Fragment(b'"data:%b;base64,%b"' % (part.media_type.encode(), b64encode(part.data)))
+def _data_url(part: Image | Document) -> str:
+    return f"data:{part.media_type};base64,{b64encode(part.data).decode()}"
 
 
 def _text_of_part(part: Part | Mapping[str, object]) -> str:

@@ -14,6 +14,13 @@ from batch_pipeline.wire.messages import MESSAGES
 
 _PLACE = "\x00the record's content\x00"
 _QUOTED_PLACE = orjson.dumps(_PLACE)
+_MESSAGE = orjson.dumps({"role": "user", "content": _PLACE})
+_ORDERED_MESSAGE = orjson.dumps({"role": "user", "content": _PLACE}, option=orjson.OPT_SORT_KEYS)
+"""The one message that a conversation takes the place of, as it stands in a body."""
+
+
+class Turns(bytes):
+    """JSON of a conversation's messages, without the brackets around them; other content is that of one message."""
 
 
 class Envelope:
@@ -30,32 +37,35 @@ class Envelope:
         self.endpoint = snapshot.endpoint
         body = request_body(snapshot, _PLACE)
         limit = LIMIT_KEYS.get(snapshot.endpoint)
-        self._head, self._tail = _around_content(orjson.dumps(body))
+        self._of_content, self._of_turns = (_around(orjson.dumps(body), place) for place in (_QUOTED_PLACE, _MESSAGE))
         unlimited = {key: value for key, value in body.items() if key != limit}
-        head, self._fingerprint_tail = _around_content(orjson.dumps(unlimited, option=orjson.OPT_SORT_KEYS))
+        ordered = orjson.dumps(unlimited, option=orjson.OPT_SORT_KEYS)
         who = f"{snapshot.provider}\n{snapshot.endpoint}\n{snapshot.model}\n".encode()
-        self._fingerprint_start = hashlib.sha256(who + head)
+        around = (_around(ordered, place) for place in (_QUOTED_PLACE, _ORDERED_MESSAGE))
+        self._hash_of_content, self._hash_of_turns = ((hashlib.sha256(who + head), tail) for head, tail in around)
         self._url = orjson.dumps(snapshot.url)
         self.constant_text = "\n".join([snapshot.system, _text_of(snapshot.answer_schema)])
         """What every request sends beside its record, for counting tokens."""
 
     def line(self, custom_id: str, content: bytes) -> bytes:
         """One line of an input file; `content` is the JSON of what is asked."""
+        head, tail = self._of_turns if isinstance(content, Turns) else self._of_content
         if self.endpoint == MESSAGES:
-            return message_line(custom_id.encode(), b"%b%b%b" % (self._head, content, self._tail))
+            return message_line(custom_id.encode(), b"%b%b%b" % (head, content, tail))
         return b'{"custom_id":"%b","method":"POST","url":%b,"body":%b%b%b}\n' % (
             custom_id.encode(),
             self._url,
-            self._head,
+            head,
             content,
-            self._tail,
+            tail,
         )
 
     def fingerprint(self, content: bytes) -> str:
         """SHA-256 of provider, endpoint, model and body without its output limit, keys sorted."""
-        digest = self._fingerprint_start.copy()
+        start, tail = self._hash_of_turns if isinstance(content, Turns) else self._hash_of_content
+        digest = start.copy()
         digest.update(content)
-        digest.update(self._fingerprint_tail)
+        digest.update(tail)
         return digest.hexdigest()
 
 
@@ -120,8 +130,8 @@ def _named_schema(snapshot: TaskSnapshot) -> dict[str, object]:
     return {"name": snapshot.name, "strict": True, "schema": snapshot.answer_schema}
 
 
-def _around_content(body: bytes) -> tuple[bytes, bytes]:
-    head, _, tail = body.partition(_QUOTED_PLACE)
+def _around(body: bytes, place: bytes) -> tuple[bytes, bytes]:
+    head, _, tail = body.partition(place)
     return head, tail
 
 

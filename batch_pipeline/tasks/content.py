@@ -44,8 +44,27 @@ class Document:
 
 Part = Text | Image | Document
 
-Content = str | Sequence[Part | Mapping[str, object]]
-"""What is asked of one record: text, or parts; a mapping is a part in the endpoint's own form."""
+Said = str | Sequence[Part | Mapping[str, object]]
+"""What stands in one message: text, or parts; a mapping is a part in the endpoint's own form."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a conversation; an assistant's is text."""
+
+    role: Literal["user", "assistant"]
+    content: Said
+
+
+@dataclass(frozen=True, slots=True)
+class Messages:
+    """A conversation of several turns, in place of the one message that a record's content otherwise is."""
+
+    turns: tuple[Message, ...]
+
+
+Content = Said | Messages
+"""What is asked of one record."""
 
 
 class UnusableRecord(Exception):
