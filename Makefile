@@ -39,7 +39,7 @@ clean: ## forget everything that was installed and generated
 	rm -rf .venv .tools data/var
 
 .venv/.ready: pyproject.toml uv.lock | $(UV)
-	@$(UV) sync --quiet --locked --all-extras
+	@$(UV) sync --quiet --locked --all-extras --compile-bytecode
 	@touch $@
 
 .tools/bin/uv:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import cast
+from typing import NamedTuple, cast
 
 import orjson
 
@@ -25,8 +25,7 @@ CHUNK_BYTES = 64 * 1024 * 1024
 """What is asked is in memory this much at a time, where fewer records ask for more: images, documents."""
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(NamedTuple):
     """A record (or one part of it), and the fingerprint of what is asked of it."""
 
     record_id: str

@@ -6,13 +6,13 @@ Lines and rows stream to disk; what is in memory does not grow with the job.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, NamedTuple
 
 from batch_pipeline.batches.files import JobFolder, half, put_in_place
 from batch_pipeline.batches.money import Estimate, Estimator
@@ -27,8 +27,7 @@ Share = Literal["sent", "reused", "waiting", "unsendable"]
 is in flight; or not, since its request is too large for any file, or can't be made."""
 
 
-@dataclass(frozen=True, slots=True)
-class Input:
+class Input(NamedTuple):
     """What is bought once: all of a request, or one of the many inputs of a request for embeddings.
 
     Its custom_id is the request's, where the request has no other; the first one's is that of all.
@@ -39,8 +38,7 @@ class Input:
     input_tokens: int
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """One request of a plan: its line as it will be sent, and the inputs that it asks for, in their order."""
 
     custom_id: str
@@ -50,11 +48,11 @@ class Request:
     @property
     def input_tokens(self) -> int:
         """The tokens that it was counted to have."""
-        return sum(each.input_tokens for each in self.inputs)
+        first, *further = self.inputs
+        return first.input_tokens + sum(each.input_tokens for each in further) if further else first.input_tokens
 
 
-@dataclass(frozen=True, slots=True)
-class RecordRow:
+class RecordRow(NamedTuple):
     """One record of a plan, and the request (or the answer) that it gets its answer from."""
 
     record_id: str
@@ -123,10 +121,10 @@ class RequestFiles:
 
     def add(self, requests: Sequence[Request], records: Sequence[RecordRow], waiting: Sequence[bytes]) -> None:
         """Takes more requests to send, more records, and the lines of requests that are waited for."""
-        placed = [row for request in requests for row in self._place(request)]
-        columns = [list(column) for column in zip(*placed, strict=True)] or [[] for _ in request_schema().names]
+        placed = [row for part in self._place(requests) for row in part]
+        columns = list(zip(*placed, strict=True)) or [()] * len(request_schema().names)
         self._requests.write(_batch(columns, request_schema()))
-        rows = [[getattr(record, name) for record in records] for name in RecordRow.__slots__]
+        rows = list(zip(*records, strict=True)) or [()] * len(RecordRow._fields)
         self._records.write(_batch(rows, record_schema()))
         self._waiting.writelines(waiting)
 
@@ -146,18 +144,26 @@ class RequestFiles:
                 raise PlanSuperseded(f"{final} is there already: another process plans this job.")
         return self._done
 
-    def _place(self, request: Request) -> list[tuple[str, int, int, int, str, int]]:
-        file = self._file
-        if file is None or not file.has_room(request, self._limits):
-            self._finish_file()
-            number = len(self._done)
-            handle = self._stack.enter_context(self._half(self._folder.requests(number)).open("wb", 1024 * 1024))
-            file = self._file = _RequestFile(number, handle, self._estimator())
-        line = file.add(request)
-        return [
-            (each.custom_id, file.number, line, position, each.fingerprint, each.input_tokens)
-            for position, each in enumerate(request.inputs)
-        ]
+    def _place(self, requests: Sequence[Request]) -> Generator[list[_Placed]]:
+        """Puts the requests into files; gives a row for each of their inputs."""
+        start = 0
+        while start < len(requests):
+            file = self._file or self._open_file()
+            first, taken = file.lines + 1, file.take(requests[start:], self._limits)
+            yield [
+                (each.custom_id, file.number, line, position, each.fingerprint, each.input_tokens)
+                for line, request in enumerate(requests[start : start + taken], first)
+                for position, each in enumerate(request.inputs)
+            ]
+            start += taken
+            if start < len(requests):
+                self._finish_file()
+
+    def _open_file(self) -> _RequestFile:
+        number = len(self._done)
+        handle = self._stack.enter_context(self._half(self._folder.requests(number)).open("wb"))
+        self._file = _RequestFile(number, handle, self._estimator())
+        return self._file
 
     def _finish_file(self) -> None:
         if self._file is not None:
@@ -175,6 +181,10 @@ class RequestFiles:
         return temporary
 
 
+_Placed = tuple[str, int, int, int, str, int]
+"""A row of `requests.parquet`."""
+
+
 class _RequestFile:
     """One file while it is being written."""
 
@@ -188,19 +198,28 @@ class _RequestFile:
         self._inputs = 0
         self._input_tokens = 0
 
-    def has_room(self, request: Request, limits: Limits) -> bool:
-        fits = limits.max_tokens is None or self._input_tokens + request.input_tokens <= limits.max_tokens
-        few = not self._inputs or self._inputs + len(request.inputs) <= limits.max_requests
-        return fits and few and self._bytes + len(request.line) <= limits.max_bytes
-
-    def add(self, request: Request) -> int:
-        self._handle.write(request.line)
-        self._digest.update(request.line)
-        self._bytes += len(request.line)
-        self._tokens.append(request.input_tokens)
-        self._inputs += len(request.inputs)
-        self._input_tokens += self._tokens[-1]
+    @property
+    def lines(self) -> int:
+        """Lines that it has."""
         return len(self._tokens)
+
+    def take(self, requests: Sequence[Request], limits: Limits) -> int:
+        """Writes as many of the requests as there is room for, in their order; one at least where it is empty."""
+        taken: list[bytes] = []
+        for request in requests:
+            tokens = request.input_tokens
+            size, inputs = self._bytes + len(request.line), self._inputs + len(request.inputs)
+            full = size > limits.max_bytes or inputs > limits.max_requests
+            full = full or (limits.max_tokens is not None and self._input_tokens + tokens > limits.max_tokens)
+            if full and self._tokens:
+                break
+            taken.append(request.line)
+            self._bytes, self._inputs, self._input_tokens = size, inputs, self._input_tokens + tokens
+            self._tokens.append(tokens)
+        content = b"".join(taken)
+        self._handle.write(content)
+        self._digest.update(content)
+        return len(taken)
 
     def finish(self) -> FilePlan:
         self._handle.close()
@@ -228,7 +247,7 @@ def record_schema() -> pa.Schema:
     """Columns of `records.parquet`; those of `RecordRow`."""
     import pyarrow as pa
 
-    columns = {name: pa.string() for name in RecordRow.__slots__} | {"night": pa.date32(), "part": pa.int32()}
+    columns = {name: pa.string() for name in RecordRow._fields} | {"night": pa.date32(), "part": pa.int32()}
     return pa.schema(list(columns.items()))
 
 
