@@ -35,7 +35,7 @@ def in_form_of(endpoint: str, content: Said, *, cited: bool = False) -> str | li
 
 
 def turns_in_form_of(endpoint: str, content: Messages, *, cited: bool = False) -> list[Json]:
-    """The messages of a conversation as `endpoint` takes them, keys sorted: so one turn is the request of its content."""
+    """The messages of a conversation as `endpoint` takes them, keys sorted: one turn is the same as its content."""
     return [{"content": in_form_of(endpoint, turn.content, cited=cited), "role": turn.role} for turn in content.turns]
 
 

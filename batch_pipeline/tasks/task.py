@@ -48,6 +48,7 @@ PROJECT_TABLES = frozenset(
         *("batch_jobs", "batches", "batch_items", "schema_steps"),
         *("gold_answers", "eval_runs", "eval_scores"),
         *("images", "documents", "document_pages", "document_citations", "file_chunks"),
+        "python_items",
     }
 )
 """Names that no task may have: its table would take the place of one of ours."""
