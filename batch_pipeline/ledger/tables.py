@@ -61,7 +61,7 @@ batches = Table(
     Column("input_tokens", Integer, nullable=False),
     Column("estimate_usd", Float, nullable=False),
     Column("bound_usd", Float, nullable=False),
-    Column("wait_kind", String),  # why it is planned and not sent: budget, capacity, refused
+    Column("wait_kind", String),  # why it is planned and not sent: budget, capacity, refused, canary, stopped (by it)
     Column("wait_reason", Text),
     Column("wait_until", Float),
     Column("cancel_asked_at", Float),
@@ -159,6 +159,57 @@ repos = Table(
     Column("previous_names", JSON, nullable=False),
     Column("added_at", Float, nullable=False),
     Column("error", Text),
+)
+
+schedules = Table(
+    "schedules",
+    metadata,
+    Column("schedule_id", String, primary_key=True),
+    Column("task", String, nullable=False),
+    Column("repo", String),  # all of the task's records where there is none
+    Column("hour", Integer, nullable=False),  # of the day, in TIMEZONE
+    Column("most_records", Integer),
+    Column("order", JSON),  # names of `batches/orders.py`
+    Column("created_at", Float, nullable=False),
+    Column("last_day", String),  # the day for which it was placed last
+    Column("last_job_id", String),
+    Column("error", Text),  # why it could not be placed
+)
+
+webhooks = Table(
+    "webhooks",
+    metadata,
+    Column("webhook_id", String, primary_key=True),  # what was taken once is not taken again
+    Column("signed_at", Integer, nullable=False),
+    Column("received_at", Float, nullable=False, index=True),
+    Column("remote_id", String, nullable=False),  # of the batch that it tells of
+    Column("looked_at", Float),  # when that batch was asked for
+)
+
+notices = Table(
+    "notices",
+    metadata,
+    Column("notice_id", Integer, primary_key=True, autoincrement=True),
+    Column("key", String, nullable=False, unique=True),  # what it tells of; told once
+    Column("kind", String, nullable=False),
+    Column("job_id", String),
+    Column("text", Text, nullable=False),
+    Column("fields", JSON, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("next_at", Float, index=True),  # none: sent, or given up
+    Column("sent_at", Float),
+    Column("error", Text),
+)
+
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    Column("key", String, primary_key=True),
+    Column("sha256", String, nullable=False),  # of what was asked with it
+    Column("provider", String, nullable=False),  # who was to answer then, whatever the settings say now
+    Column("model", String, nullable=False),
+    Column("created_at", Float, nullable=False, index=True),
 )
 
 meta = Table(
