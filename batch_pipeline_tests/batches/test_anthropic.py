@@ -28,6 +28,8 @@ from batch_pipeline.providers.base import Created
 from batch_pipeline.providers.inline import InlineRequests
 from batch_pipeline.settings import Settings
 from batch_pipeline.tasks import BatchTask
+from batch_pipeline.tasks.content import Content, Document, Text
+from batch_pipeline.tasks.task import Record
 from batch_pipeline.wire.batch import BatchObject
 from batch_pipeline.wire.messages import MESSAGES
 from batch_pipeline.wire.replies import Usage
@@ -43,6 +45,7 @@ from batch_pipeline_tests.batches.chain import (
     write_notes,
 )
 from batch_pipeline_tests.books import Books
+from batch_pipeline_tests.local_server.test_messages import pdf
 from batch_pipeline_tests.processes import processes
 
 Make = Callable[..., Pipeline]
@@ -224,6 +227,17 @@ class TestTheChain:
         assert str(answer).startswith("A simulated answer")
         assert citations == []
 
+    def test_a_documents_own_citations_become_columns(self, pipeline: Pipeline) -> None:
+        task = BatchTask(
+            name="cited", records="FROM notes", prompt=_question, answer=str, citations=True, partitions=None
+        )
+        write_notes(pipeline, 2)
+        job = planned(pipeline, task)
+        assert run(pipeline, job).outcomes == {"answered": 2}
+        rows = query(pipeline, "SELECT citations FROM cited_latest")
+        quote = {"page": 1, "quote": "one two three four five six seven eight"}
+        assert rows == [([quote],), ([quote],)]
+
     def test_tokens_written_to_the_cache_are_priced_as_such(self, pipeline: Pipeline) -> None:
         tariff = pipeline.prices.tariff("anthropic", "claude-sonnet-4-5")
         plain = Settlement(tariff).add(Usage(1_000, 0, 10))
@@ -378,6 +392,11 @@ class TestAProcessThatDies:
         assert run(after, job).outcomes == {"answered": 3}
         assert status(after, job.job_id).attempts == 1
         assert len(books.batches) == 1
+
+
+def _question(record: Record) -> Content:
+    words = "one two three four five six seven eight nine ten"
+    return [Document(pdf(words), f"{record['record_id']}.pdf", [words]), Text("What does it say?")]
 
 
 def another_batch(pipeline: Pipeline, folder: Path, claim: str, requests: int = 3) -> str:

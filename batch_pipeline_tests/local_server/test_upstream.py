@@ -8,6 +8,7 @@ import pytest
 
 from batch_pipeline.local_server import LocalServerOptions, RunningServer, start
 from batch_pipeline_tests.local_server.account import Account, request_lines
+from batch_pipeline_tests.local_server.messages_account import MessagesAccount, message_requests
 
 
 @pytest.fixture(scope="module")
@@ -76,3 +77,13 @@ def test_an_upstream_that_is_not_there_fails_each_row(tmp_path: Path) -> None:
 def test_a_realtime_request_is_passed_on(account: Account) -> None:
     said = account.client.responses.create(model="m", input="Hello")
     assert said.output_text.startswith("A simulated answer")
+
+
+def test_a_message_is_asked_of_the_upstream_as_a_chat(server: RunningServer) -> None:
+    with MessagesAccount(server, key="messages") as messages:
+        batch = messages.run(message_requests(5))
+        assert batch.request_counts.succeeded == 5
+        row = messages.results(batch.id)["r1"].result
+        assert row.type == "succeeded"
+        assert row.message.model == "claude-haiku-5-5-simulated"
+        assert row.message.usage.input_tokens > 0
