@@ -19,6 +19,9 @@ SHARE_ANSWERED = "share_answered"
 WITHIN_ESTIMATE = "cost_within_estimate"
 WITHIN_WINDOW = "nothing_older_than_its_window"
 
+NIGHTLY = "nightly"
+"""The tag of a plan: `yes` where the sensor asks for it by itself, `no` where a person does."""
+
 OWNERS = ["team:batch_pipeline"]
 RECORDS_GROUP, REPORTS_GROUP = "records", "reports"
 """Groups in the asset graph; a task's assets are in a group of its name."""

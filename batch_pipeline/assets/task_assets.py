@@ -16,6 +16,9 @@ from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.settings import Settings, load_settings
 from batch_pipeline.tasks.task import BatchTask
 
+_BY_ITSELF = "What is collected is planned and sent by itself."
+_BY_HAND = "No night asks it by itself (`nightly=False`): materialize it where it is wanted."
+
 Deps = Iterable[dg.AssetDep | dg.AssetSpec | dg.AssetsDefinition | dg.AssetKey | str]
 
 
@@ -100,7 +103,9 @@ def _submission(
                 owners=keys.OWNERS,
                 kinds={"python", "json"},
                 description=f"The requests of `{task.name}`: a line for each record that has no answer yet, in files "
-                "within the provider's limits. What is answered already, by whatever job, is not asked again.",
+                "within the provider's limits. What is answered already, by whatever job, is not asked again. "
+                f"{_BY_ITSELF if task.nightly else _BY_HAND}",
+                tags={keys.NIGHTLY: "yes" if task.nightly else "no"},
                 partitions_def=partitions_def,
             ),
             dg.AssetSpec(

@@ -89,12 +89,13 @@ class Planned:
 
 
 def planned_from_issues(assets: Iterable[dg.AssetsDefinition]) -> list[Planned]:
-    """The tasks among these assets whose records come from `issues`."""
+    """The tasks among these assets whose records come from `issues`, and that are asked by themselves."""
     return [
         Planned(key.path[0], asset.partitions_def, tuple(sorted(asset.check_keys)))
         for asset in assets
         for key in asset.keys
         if key == keys.requests_key(key.path[0]) and keys.ISSUES in asset.asset_deps[key]
+        if asset.specs_by_key[key].tags.get(keys.NIGHTLY) != "no"
     ]
 
 

@@ -75,7 +75,7 @@ def build_collected_issues(
     """The sensor that plans and submits what `issues` has collected.
 
     Args:
-        assets: Those of the tasks; the ones whose records come from `issues` are asked for.
+        assets: Those of the tasks; the ones whose records come from `issues` are asked for, if they are `nightly`.
         settings: For how often it looks; those of the environment where there are none.
     """
     tasks = collected.planned_from_issues(assets)

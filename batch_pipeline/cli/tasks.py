@@ -88,6 +88,7 @@ def show_task(
             *((f"Price, {mode}", _price(price)) for mode, price in prices.items()),
             ("Records", " ".join(found.records.split())),
             ("Partitions", summary.partitions),
+            ("Nightly", "yes: what a night collects is asked" if found.nightly else "no: asked by hand only"),
             ("Version", summary.prompt_version),
             ("Variants", ", ".join(found.variants) or "none"),
             ("Output limit", f"{found.max_output_tokens:,} tokens"),
@@ -176,6 +177,7 @@ class _Summary:
     model: str
     endpoint: str
     partitions: str
+    nightly: bool
     prompt_version: str
     answer: tuple[str, ...]
 
@@ -188,6 +190,7 @@ def _summary(task: BatchTask, settings: Settings) -> _Summary:
         model=_model(task, provider, settings),
         endpoint=task.endpoint,
         partitions=task.partitions or "none",
+        nightly=task.nightly,
         prompt_version=task.prompt_version(task.asked_as[0]),
         answer=tuple(task.answer_columns),
     )

@@ -51,4 +51,5 @@ that the text does not say; where something is missing, let the reply ask for it
     answer=IssueSummary,
     truncate_at={"body": 8_000, "thread": 8_000},
     max_output_tokens=900,
+    nightly=False,  # whole threads, at length: nothing to begin with on a machine of one's own
 )

@@ -143,6 +143,8 @@ class BatchTask:
     """Records to send first, before the rest."""
     deps: tuple[str, ...] = ("issues",)
     """Keys of the assets that the records come from."""
+    nightly: bool = True
+    """Whether what a night collects is planned and sent by itself; else its assets are materialized by hand."""
 
     def __post_init__(self) -> None:
         _check(self)
@@ -278,6 +280,8 @@ def _check(task: BatchTask) -> None:
         raise InvalidTask(f"Task `{task.name}`: max_output_tokens must be at least 1.")
     if not 0 <= task.min_answered <= 1:
         raise InvalidTask(f"Task `{task.name}`: min_answered is a share between 0 and 1.")
+    if task.canary is not None and task.canary < 1:
+        raise InvalidTask(f"Task `{task.name}`: a canary is of at least 1 record; None sends all at once.")
     _check_scores(task)
     _check_answer(task)
     _check_prompt(task)

@@ -7,8 +7,10 @@ from collections.abc import Callable, Generator
 import dagster as dg
 import pytest
 
-from batch_pipeline.automation.collected import CollectedCursor, new_repos
+from batch_pipeline.automation.collected import CollectedCursor, new_repos, planned_from_issues
+from batch_pipeline.definitions import build_definitions
 from batch_pipeline.ledger.repos import Repo, Repos
+from batch_pipeline.tasks.registry import load_tasks
 from batch_pipeline_tests.fake_github import FakeGitHub, fake_github
 from batch_pipeline_tests.project import NIGHT, REPOS, Project, cell
 
@@ -45,6 +47,15 @@ def test_what_was_collected_is_planned_in_one_run_for_all_tasks(project: Project
     assert request.tags["dagster/asset_partition_range_end"] == cell(REPOS[1])
     project.run(request)
     assert project.tick("collected_issues").requests == []
+
+
+def test_a_task_that_is_not_nightly_is_left_to_a_person() -> None:
+    """The samples with long answers would keep a small machine busy for hours."""
+    every = [each for each in build_definitions().assets or [] if isinstance(each, dg.AssetsDefinition)]
+    planned = {task.task for task in planned_from_issues(every)}
+    assert planned == {"issue_kind", "product_labeling", "issue_embeddings"}
+    left = {name for name, task in load_tasks().by_name.items() if not task.nightly}
+    assert left == {"issue_summary", "issue_work"}
 
 
 def test_a_plan_whose_run_died_is_asked_for_again_and_not_for_ever(project: Project) -> None:

@@ -27,6 +27,8 @@ def test_a_task_is_shown_with_its_price_by_its_name_with_hyphens(offline: Comman
     assert "Price, batch" in ran.out
     assert "as gpt-6-luna" in ran.out
     told = offline("tasks", "show", "issue_kind", "--json").json
+    assert (told["nightly"], offline("tasks", "show", "issue-work", "--json").json["nightly"]) == (True, False)
+    assert "asked by hand only" in offline("tasks", "show", "issue-work").out
     assert told["usd_per_million_tokens"]["batch"]["input"] > 0
     assert told["schema"]["properties"]["label"]["enum"] == ["bug", "feature", "question"]
 
