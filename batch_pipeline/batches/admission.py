@@ -29,15 +29,17 @@ LEARNED_SECONDS = 24 * 3600.0
 FILE_SHARE = 0.8
 """The share of the provider's token queue that one file may fill: the count that decides is not ours."""
 
-Kind = Literal["budget", "capacity"]
+Kind = Literal["budget", "capacity", "canary", "stopped"]
+"""`canary`: until that is through; `stopped`: until a person has decided about a bad one."""
 
 
 @dataclass(frozen=True)
 class Waits:
-    """Why a batch is not sent now."""
+    """Why a batch is not sent now; `log` is what the log may say of it, where that is less."""
 
     kind: Kind
     why: str
+    log: str | None = None
 
 
 def admit(db: Connection, settings: Settings, account: str, job: Job, batch: Batch) -> Waits | None:
@@ -118,8 +120,8 @@ def _over_budget(db: Connection, settings: Settings, job: Job, batch: Batch) -> 
         if limit is not None and batch.bound_usd > 0 and (taken := spent()) + batch.bound_usd > limit:
             return Waits(
                 "budget",
-                f"budget: {what} may spend {_usd(limit)}, {_usd(taken)} are spent or reserved, "
-                f"and this batch may cost {_usd(batch.bound_usd)}; raise {setting} to send it",
+                f"budget: {what} may spend {in_usd(limit)}, {in_usd(taken)} are spent or reserved, "
+                f"and this batch may cost {in_usd(batch.bound_usd)}; raise {setting} to send it",
             )
     return None
 
@@ -144,7 +146,8 @@ def _day_and_month(settings: Settings) -> tuple[float, float, float]:
     return today.timestamp(), today.replace(day=1).timestamp(), (today + timedelta(days=1)).timestamp()
 
 
-def _usd(amount: float) -> str:
+def in_usd(amount: float) -> str:
+    """An amount, in words."""
     return f"{amount:.2f} USD" if amount >= HALF_A_CENT else f"{amount:.6f} USD"
 
 

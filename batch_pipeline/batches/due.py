@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, exists, func, or_, select
 
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.ledger import events
-from batch_pipeline.ledger.jobs import Job
+from batch_pipeline.ledger.jobs import CANARY_FOR, Job
 from batch_pipeline.ledger.rows import chunked, row_of
 from batch_pipeline.ledger.tables import batches, inflight, jobs, sends, waits
 from batch_pipeline.ledger.tables import events as event_rows
@@ -144,7 +144,7 @@ def _unreported(db: Connection) -> set[str]:
     told = exists().where(
         event_rows.c.job_id == jobs.c.job_id, event_rows.c.event == REPORTED, event_rows.c.at >= jobs.c.closed_at
     )
-    of_asset = jobs.c.metadata[ASSET].as_string().is_not(None)
+    of_asset = jobs.c.metadata[ASSET].as_string().is_not(None) & jobs.c.metadata[CANARY_FOR].as_string().is_(None)
     return set(
         db.scalars(select(jobs.c.job_id).where(jobs.c.closed_at.is_not(None), jobs.c.attempt == 1, of_asset, ~told))
     )

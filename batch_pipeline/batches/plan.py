@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
-from batch_pipeline.batches import asking
+from batch_pipeline.batches import asking, canary
 from batch_pipeline.batches.admission import file_tokens
 from batch_pipeline.batches.candidates import Chunk
 from batch_pipeline.batches.files import JobFolder, write_once
+from batch_pipeline.batches.garbage import no_cycles
 from batch_pipeline.batches.money import Estimate, Estimator
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.planner import Planner
@@ -49,7 +50,8 @@ if TYPE_CHECKING:
 class Order:
     """What is asked for: a task, of which records, by whom.
 
-    `key` is the caller's: a call that is repeated with it finds its job. `force` buys again what was bought.
+    `key` is the caller's: a call that is repeated with it finds its job. `force` buys again what was bought. So many
+    records as `canary` says go first, as a job of their own.
     """
 
     task: BatchTask
@@ -60,6 +62,7 @@ class Order:
     partition_key: str | None = None
     force: bool = False
     mode: Mode = "batch"
+    canary: int | None = None
     job_type: str = "task"
     metadata: Mapping[str, object] = field(default_factory=dict[str, object])
 
@@ -70,7 +73,7 @@ class Order:
 
 
 def plan(pipeline: Pipeline, order: Order) -> Job:
-    """Plans the order, or finds the job that it was planned as.
+    """Plans the order, or finds the job that it was planned as; its canary is planned before it.
 
     Returns:
         The job. One without records is not kept: nothing was to do.
@@ -83,7 +86,8 @@ def plan(pipeline: Pipeline, order: Order) -> Job:
     """
     pipeline.must_be_enabled()
     snapshot = snapshot_of(pipeline, order)
-    with planning(pipeline, job_of(order, snapshot)) as job:
+    order = order if order.key else replace(order, key=secrets.token_hex(8))
+    with planning(pipeline, _after_canary(pipeline, order, job_of(order, snapshot))) as job:
         if job.planned_at is not None:
             return job
         with connection_for(pipeline.warehouse, order.selection) as connection, connection.cursor() as lookups:
@@ -92,6 +96,17 @@ def plan(pipeline: Pipeline, order: Order) -> Job:
             counter = TokenCounter(pipeline.prices.price(snapshot.provider, snapshot.model).model)
             chunks = asking.selected(connection, order.task, snapshot, prepared, counter)
             return write_plan(pipeline, job, chunks, lookups, force=order.force, selected=selected)
+
+
+def _after_canary(pipeline: Pipeline, order: Order, job: Job) -> Job:
+    """The job, and what it is to wait for: a canary that is planned first, unless the job is known already."""
+    if not order.canary:
+        return job
+    with pipeline.ledger.read() as db:
+        known = jobs.find(db, job.key)
+    if known is not None and known.planned_at is not None:
+        return known
+    return canary.after(job, plan(pipeline, canary.canary_order(order, order.canary, job)), order.task.min_answered)
 
 
 def snapshot_of(pipeline: Pipeline, order: Order) -> TaskSnapshot:
@@ -169,7 +184,7 @@ def write_plan(
     limits = limits_of(pipeline, snapshot)
     folder = pipeline.folder(job.job_id)
 
-    with RequestFiles(folder, limits, lambda: estimator_for(snapshot, price, counter)) as files:
+    with no_cycles(), RequestFiles(folder, limits, lambda: estimator_for(snapshot, price, counter)) as files:
         planner = Planner(pipeline, job, connection, limits, force=force)
         for chunk in chunks:
             files.add(*planner.decide(chunk))

@@ -151,3 +151,4 @@ def _close(pipeline: Pipeline, root_job_id: str) -> None:
     with pipeline.ledger.begin() as db:
         if jobs.close(db, root_job_id):
             events.record(db, "closed", root_job_id)
+            batches.wake(db, root_job_id)

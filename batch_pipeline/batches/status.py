@@ -35,6 +35,7 @@ class BatchStatus:
     completed: int
     total: int
     waits_for: str | None = None
+    wait_kind: str | None = None
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ class JobStatus:
     skipped: int
     reused: int
     mode: Mode
+    canary: str | None
 
     @property
     def answered(self) -> int:
@@ -70,6 +72,11 @@ class JobStatus:
     def final(self) -> bool:
         """Nothing more will happen by itself."""
         return self.state in FINAL or self.state == "held"
+
+    @property
+    def stopped(self) -> bool:
+        """Its canary was bad, and a person decides."""
+        return any(batch.state == "planned" and batch.wait_kind == "stopped" for batch in self.batches)
 
 
 def status(pipeline: Pipeline, job_id: str) -> JobStatus:
@@ -122,7 +129,7 @@ def _status(
 ) -> JobStatus:
     root, last = chain[0], chain[-1]
     of_last = [shown[row.batch_id] for row in rows if row.job_id == last.job_id]
-    outcomes = _outcomes(chain, rows)
+    outcomes = outcomes_of(chain, rows)
     return JobStatus(
         job_id=root.job_id,
         task=root.task,
@@ -143,6 +150,7 @@ def _status(
         skipped=root.skipped,
         reused=root.reused,
         mode=TaskSnapshot.model_validate_json(root.snapshot).mode,
+        canary=root.canary,
     )
 
 
@@ -152,7 +160,7 @@ def _batch_status(row: Batch, tried: Sequence[Send], places: Mapping[str, int]) 
     waits = _waits_for(row, places) if state in ("planned", "sending") else None
     done = row.completed + row.failed
     remote_id = created[-1] if created else None
-    return BatchStatus(row.batch_id, remote_id, state, row.remote_status, done, row.requests, waits)
+    return BatchStatus(row.batch_id, remote_id, state, row.remote_status, done, row.requests, waits, row.wait_kind)
 
 
 def _waits_for(row: Batch, places: Mapping[str, int]) -> str | None:
@@ -160,6 +168,8 @@ def _waits_for(row: Batch, places: Mapping[str, int]) -> str | None:
         return None
     if (place := places.get(row.batch_id)) is not None:
         return f"{row.wait_reason} (place {place} of {len(places)} in the queue)"
+    if row.wait_kind in ("canary", "stopped"):
+        return row.wait_reason
     seconds = (row.wait_until or 0.0) - time.time()
     return f"{row.wait_reason} (goes again in {seconds:.0f} s)" if seconds > 0 else row.wait_reason
 
@@ -187,7 +197,7 @@ def _final_state(root: Job, outcomes: Mapping[str, int]) -> JobState:
     return "done" if outcomes.get("answered") or not root.records else "failed"
 
 
-def _outcomes(chain: Iterable[Job], rows: Iterable[Batch]) -> dict[str, int]:
+def outcomes_of(chain: Iterable[Job], rows: Iterable[Batch]) -> dict[str, int]:
     """Records by their latest outcome: those that an attempt took over are no longer counted as they were before."""
     counted: Counter[str] = Counter()
     for row in rows:

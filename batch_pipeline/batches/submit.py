@@ -23,7 +23,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from batch_pipeline.batches.admission import Waits, admit
+from batch_pipeline.batches.admission import Kind, Waits, admit
+from batch_pipeline.batches.canary import held_by_canary
 from batch_pipeline.batches.cancel import cancel_asked, cancel_batch
 from batch_pipeline.batches.files import must_be_as_planned
 from batch_pipeline.batches.pipeline import Pipeline
@@ -46,8 +47,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-ADMISSION_SECONDS = 60.0
-"""When the monitor asks again for a batch that a budget or the capacity held back; whoever submits asks at once."""
+AGAIN_SECONDS: dict[Kind, float] = {"budget": 60.0, "capacity": 60.0, "canary": 3600.0, "stopped": 24 * 3600.0}
+"""When the monitor asks again for a batch that was held back; whoever submits asks at once. A canary's end and a
+person's word make it due by themselves."""
 
 
 @dataclass
@@ -121,7 +123,9 @@ def _open_sends(db: Connection, pipeline: Pipeline, provider: Provider, batch: B
     still_open = [s for s in sends.open_of_batch(db, batch.batch_id) if not _let_go(db, s, provider.account)]
     if still_open:
         return still_open
-    if waits := admit(db, pipeline.settings, provider.account, jobs.get(db, batch.job_id), batch):
+    job = jobs.get(db, batch.job_id)
+    waits = held_by_canary(db, pipeline.settings, job)
+    if waits := waits or admit(db, pipeline.settings, provider.account, job, batch):
         _note_wait(db, batch, waits)
         return waits
     return [sends.claim(db, batch.batch_id, provider.account)]
@@ -142,10 +146,10 @@ def _not_now(batch: Batch) -> str | None:
 
 
 def _note_wait(db: Connection, batch: Batch, waits: Waits) -> None:
-    again = time.time() + ADMISSION_SECONDS
+    again = time.time() + AGAIN_SECONDS[waits.kind]
     batches.write(db, batch, wait_kind=waits.kind, wait_reason=waits.why, wait_until=again)
     if batch.wait_kind != waits.kind:
-        events.record(db, "waits", batch.job_id, batch.batch_id, why=waits.why)
+        events.record(db, "waits", batch.job_id, batch.batch_id, why=waits.log or waits.why)
 
 
 def _next_step(pipeline: Pipeline, provider: Provider, batch: Batch, send: Send) -> str | None:

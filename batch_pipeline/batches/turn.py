@@ -47,18 +47,30 @@ def place(pipeline: Pipeline, order: Order) -> Placed:
     """
     pipeline.must_be_enabled()
     pipeline.provider(snapshot_of(pipeline, order).provider)
-    job = plan(pipeline, order)
-    sent = submit_job(pipeline, job.job_id) if job.records else Submitted()
-    if job.at_once and sent.created:
-        collect(pipeline, job.job_id)
-        retry(pipeline, job.job_id)
+    job, sent = plan(pipeline, order), Submitted()
+    for job_id in with_canary(job) if job.records else ():
+        created = submit_job(pipeline, job_id)
+        sent = _both(sent, created)
+        if job.at_once and created.created:
+            collect(pipeline, job_id)
+            retry(pipeline, job_id)
     return Placed(job, sent)
+
+
+def with_canary(job: Job) -> list[str]:
+    """The ids of the job and, before it, of its canary."""
+    return [*([job.canary] if job.canary else []), job.job_id]
+
+
+def _both(one: Submitted, other: Submitted) -> Submitted:
+    created, not_yet = [*one.created, *other.created], one.not_yet | other.not_yet
+    return Submitted(created, not_yet, one.stopped or other.stopped)
 
 
 def take_turn(pipeline: Pipeline, job_id: str) -> Turn:
     """Polls, collects, retries and submits for one job and its attempts, as far as it goes now.
 
-    The jobs whose answers it waits for take theirs too: nobody else may be there to do it.
+    Its canary, and the jobs whose answers it waits for, take theirs too: nobody else may be there to do it.
 
     Raises:
         ProviderError: The listing, or a file, could not be had.
@@ -66,7 +78,8 @@ def take_turn(pipeline: Pipeline, job_id: str) -> Turn:
     with pipeline.ledger.read() as db:
         root = jobs.get(db, jobs.get(db, job_id).root_job_id)
         last = jobs.attempts(db, root.job_id)[-1]
-        others = [jobs.get(db, other).root_job_id for other in fingerprints.waited_for(db, last.job_id)]
+        awaited = [*with_canary(root)[:-1], *fingerprints.waited_for(db, last.job_id)]
+        others = [jobs.get(db, other).root_job_id for other in awaited]
     turn = Turn()
     poll(pipeline, root.provider)
     for root_job_id in dict.fromkeys([*others, root.job_id]):
@@ -91,7 +104,7 @@ def _take_turn(pipeline: Pipeline, root_job_id: str, provider: str, turn: Turn) 
 def wait_for(
     pipeline: Pipeline, job_id: str, poll_seconds: float, told: Callable[[JobStatus], None] = lambda _: None
 ) -> JobStatus:
-    """Takes turns until the job and its attempts are done or held.
+    """Takes turns until the job and its attempts are done, or held, or stopped by a canary.
 
     A provider that fails for a moment is asked again, `PATIENCE` turns long.
 
@@ -104,7 +117,7 @@ def wait_for(
         turn = _turn_or_why_not(pipeline, job_id)
         now = status(pipeline, job_id)
         told(replace(now, waits_for=now.waits_for or next(iter(turn.not_yet.values()), None)))
-        if now.final:
+        if now.final or now.stopped:
             return now
         if not any(batch.state in ("submitted", "ended") for batch in now.batches):
             pipeline.must_be_enabled()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, insert, select, update
 
-from batch_pipeline.ledger.jobs import Counts
+from batch_pipeline.ledger.jobs import CANARY, Counts
 from batch_pipeline.ledger.rows import chunked, compare_and_set, row_of
 from batch_pipeline.ledger.sends import CAME_TO_NOTHING
 from batch_pipeline.ledger.tables import batches, jobs, sends
@@ -96,6 +97,13 @@ def held_back(db: Connection) -> list[str]:
         .order_by(jobs.c.planned_at, batches.c.job_id, batches.c.number)
     )
     return list(db.scalars(rows))
+
+
+def wake(db: Connection, canary: str) -> None:
+    """What waits for this canary is due now."""
+    after = select(jobs.c.job_id).where(jobs.c.metadata[CANARY].as_string() == canary)
+    held = batches.c.job_id.in_(after) & batches.c.wait_kind.in_(["canary", "stopped"])
+    db.execute(update(batches).where(held).values(wait_until=time.time()))
 
 
 def write(db: Connection, batch: Batch, **values: object) -> Batch | None:

@@ -74,6 +74,12 @@ def give_up(db: Connection, job_id: str, task: str, reasons: Mapping[str, tuple[
     insert_many(db, given_up, ["fingerprint", "task", "job_id", "outcome", "reason", "at"], rows)
 
 
+def a_reason(db: Connection, job_ids: Sequence[str]) -> str | None:
+    """Why one of the fingerprints that these jobs gave up was given up; None where they gave up none."""
+    found = select(given_up.c.reason).where(given_up.c.job_id.in_(job_ids), given_up.c.reason.is_not(None)).limit(1)
+    return db.scalar(found)
+
+
 def forget_given_up(db: Connection, fingerprints: Sequence[str]) -> None:
     """A person asks for these again."""
     db.execute(delete(given_up).where(among(db, given_up.c.fingerprint, fingerprints)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 
 from sqlalchemy import Connection, delete, insert, select, update
@@ -17,6 +17,8 @@ Counts = dict[str, int]
 
 MODE = "mode"
 """In a job's metadata, where it is not answered in batches: how it is; its snapshot says so too."""
+CANARY, CANARY_FOR = "canary", "canary_for"
+"""In a job's metadata: the job that goes before it; in that one's, the job that it goes before."""
 
 _FIGURES = {
     *("planned_at", "selected", "skipped", "given_up", "records", "requests", "reused", "waiting", "unsendable"),
@@ -70,6 +72,12 @@ class Job:
     def at_once(self) -> bool:
         """Answered request by request, and not in batches."""
         return MODE in self.metadata
+
+    @property
+    def canary(self) -> str | None:
+        """The job over its first records that goes before it."""
+        found = self.metadata.get(CANARY)
+        return found if isinstance(found, str) else None
 
 
 def open_job(db: Connection, job: Job) -> Job:
@@ -223,9 +231,13 @@ def reopen(db: Connection, root_job_id: str) -> None:
 
 def set_budget(db: Connection, root_job_id: str, usd: float) -> None:
     """What the job and its attempts may spend from now on."""
+    note(db, root_job_id, {"budget_usd": usd})
+
+
+def note(db: Connection, root_job_id: str, metadata: Mapping[str, object]) -> None:
+    """Keeps this too of the job and its attempts."""
     for job in attempts(db, root_job_id):
-        metadata = job.metadata | {"budget_usd": usd}
-        db.execute(update(jobs).where(jobs.c.job_id == job.job_id).values(metadata=metadata))
+        db.execute(update(jobs).where(jobs.c.job_id == job.job_id).values(metadata={**job.metadata, **metadata}))
 
 
 def ask_cancel(db: Connection, root_job_id: str) -> bool:
