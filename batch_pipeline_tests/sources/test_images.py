@@ -77,6 +77,9 @@ def test_loading_again_changes_nothing_but_what_changed(warehouse: Warehouse, fo
     assert (third.added, third.changed, third.unchanged, third.removed) == (1, 1, 5, 1)
     assert posts(warehouse)["hat"] == ["hat_2.gif", "hat_3.gif"]
     assert rows(warehouse, "SELECT width FROM images WHERE post = 'one'") == [(10,)]
+    (folder / "one.jpg").unlink()
+    assert load_images(warehouse, folder).removed == 1
+    assert "one" not in posts(warehouse)
 
 
 def test_what_is_no_image_is_kept_with_its_error_and_the_others_go_on(warehouse: Warehouse, folder: Path) -> None:

@@ -47,6 +47,7 @@ def test_the_tokens_of_an_image(model: str, width: int, height: int, detail: Det
         ("gpt-4o", (10, 100_000), "high", (1, 2048)),
         ("claude-sonnet-5", (1568, 100), "high", (1568, 100)),
         ("gpt-6-luna", (1, 1), "high", (1, 1)),
+        ("gpt-6-luna", (10, 2_000_000), "original", (4, 960_000)),  # one patch wide
     ],
 )
 def test_the_size_that_is_sent(model: str, size: tuple[int, int], detail: Detail, sent: tuple[int, int]) -> None:
