@@ -6,6 +6,8 @@ from base64 import b64encode
 from collections.abc import Mapping
 from functools import partial
 
+import orjson
+
 from batch_pipeline.batches.messages_form import message_block
 from batch_pipeline.batches.tokens import TokenCounter
 from batch_pipeline.tasks.content import Content, Document, Image, Message, Messages, Part, Said, Text
@@ -95,8 +97,9 @@ def _response_part(part: Part) -> Json:
     return {"type": "input_file", "filename": part.name, "file_data": _data_url(part)}
 
 
-def _data_url(part: Image | Document) -> str:
-    return f"data:{part.media_type};base64,{b64encode(part.data).decode()}"
+def _data_url(part: Image | Document) -> orjson.Fragment:
+    """As JSON already: for a long text orjson takes eight times its memory, for signs that base64 has none of."""
+    return orjson.Fragment(b'"data:%b;base64,%b"' % (part.media_type.encode(), b64encode(part.data)))
 
 
 def _text_of_part(part: Part | Mapping[str, object]) -> str:

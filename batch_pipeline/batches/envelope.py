@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import cast
 
 import orjson
@@ -59,6 +59,29 @@ class Envelope:
             content,
             tail,
         )
+
+    def lines(self, custom_ids: Sequence[str], contents: Sequence[bytes]) -> list[bytes]:
+        """The same of many."""
+        if self.endpoint == MESSAGES:
+            return [self.line(name, content) for name, content in zip(custom_ids, contents, strict=True)]
+        head, tail = self._of_content
+        start, middle, end = (
+            b'{"custom_id":"',
+            b'","method":"POST","url":%b,"body":%b' % (self._url, head),
+            tail + b"}\n",
+        )
+        named = zip(custom_ids, contents, strict=True)
+        return [b"".join((start, name.encode(), middle, content, end)) for name, content in named]
+
+    def fingerprints(self, contents: Sequence[bytes]) -> list[str]:
+        """The same of many."""
+        start, tail = self._hash_of_content
+        found: list[str] = []
+        for content in contents:
+            digest = start.copy()
+            digest.update(content + tail)
+            found.append(digest.hexdigest())
+        return found
 
     def fingerprint(self, content: bytes) -> str:
         """SHA-256 of provider, endpoint, model and body without its output limit, keys sorted."""

@@ -87,7 +87,9 @@ class Planner:
             **dict.fromkeys(unsendable, "unsendable"),
             **dict.fromkeys(answered, "reused"),
         }
-        records = _still_wanted(self._records(chunk, shares, mine), chunk)
+        records = self._records(chunk, shares, mine)
+        if given_up:
+            records = _still_wanted(records, chunk)
         requests = self._requests(chunk, send)
         self._count(chunk, records)
         return requests, records, [chunk.lines[fp] for fp in waiting]
@@ -118,8 +120,7 @@ class Planner:
                 continue
             request = (mine.get(fp) or chunk.custom_ids[fp]) if share == "sent" else record.custom_id
             code, note = self._why_not(chunk, fp) if share == "unsendable" else (None, None)
-            at = (record.record_id, record.repo, record.night, record.content_hash, record.part)
-            rows.append(RecordRow(*at, fp, request, share, code, note))
+            rows.append(RecordRow(*record[:5], fp, request, share, code, note))
         return rows
 
     def _why_not(self, chunk: Chunk, fingerprint: str) -> tuple[str, str]:
@@ -138,8 +139,9 @@ class Planner:
         self.tally.records += len(records)
         self.tally.given_up += len(chunk.records) - len(records)
         self.tally.by_share.update(record.share for record in records)
-        planned = {record.record_id for record in records}
-        self.tally.taken.update(r.before for r in chunk.records if r.before is not None and r.record_id in planned)
+        if chunk.records and chunk.records[0].before is not None:  # all of an attempt have, and none of a job
+            planned = {record.record_id for record in records}
+            self.tally.taken.update(r.before for r in chunk.records if r.before is not None and r.record_id in planned)
 
 
 def _still_wanted(rows: list[RecordRow], chunk: Chunk) -> list[RecordRow]:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import string
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import repeat
 from typing import cast
 
 from batch_pipeline.tasks.content import Content, UnusableRecord
 from batch_pipeline.tasks.task import BatchTask, Record
+
+Columns = Mapping[str, Sequence[object]]
+"""Records by column."""
 
 Rendered = tuple[int, Content | UnusableRecord]
 """The number of the part, from 0, and what is asked of it, or why nothing can be."""
@@ -65,6 +69,32 @@ def _template(prompt: str, truncate_at: Mapping[str, int]) -> Callable[[Record],
         return "".join(texts)
 
     return render
+
+
+def column_filler(prompt: str, truncate_at: Mapping[str, int]) -> Callable[[Columns], list[str]]:
+    """The same as `content_renderer` of a template, for many records at a time."""
+    pieces = [
+        (literal, name, truncate_at.get(name) if name else None, f"{{{name}:{form}}}" if form else None)
+        for literal, name, form, _ in string.Formatter().parse(prompt)
+    ]
+
+    def fill(columns: Columns) -> list[str]:
+        parts: list[Iterable[str]] = []
+        for literal, name, length, form in pieces:
+            if literal:
+                parts.append(repeat(literal))
+            if name:
+                parts.append(_texts(columns[name], name, length, form))
+        return ["".join(texts) for texts in zip(*parts, strict=False)]  # what is constant goes on for ever
+
+    return fill
+
+
+def _texts(values: Sequence[object], name: str, length: int | None, form: str | None) -> list[str]:
+    cut = values if length is None else [_cut(value, length) for value in values]
+    if form is not None:
+        return ["" if value is None else form.format(**{name: value}) for value in cut]
+    return [value if isinstance(value, str) else "" if value is None else str(value) for value in cut]
 
 
 def _cut(value: object, length: int | None) -> object:

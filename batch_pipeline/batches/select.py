@@ -16,6 +16,7 @@ from batch_pipeline.warehouse.answers import type_of_column
 from batch_pipeline.warehouse.names import quoted, text_literal
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from duckdb import DuckDBPyConnection
 
     from batch_pipeline.warehouse.connection import Warehouse
@@ -66,10 +67,14 @@ class Prepared:
         row = connection.execute(f"SELECT count(*) FROM ({self.selected})", self.bound(self.selected)).fetchone()  # noqa: S608 - our own text
         return cast("tuple[int]", row)[0]
 
-    def stream(self, connection: DuckDBPyConnection) -> Generator[list[dict[str, object]]]:
+    def batches(self, connection: DuckDBPyConnection) -> Generator[pa.RecordBatch]:
         """The records to ask about, in chunks: the prompt's columns, and `record_id, repo, night, content_hash`."""
         result = connection.execute(self.wanted, self.bound(self.wanted))
-        for batch in result.to_arrow_reader(CHUNK):
+        yield from result.to_arrow_reader(CHUNK)
+
+    def stream(self, connection: DuckDBPyConnection) -> Generator[list[dict[str, object]]]:
+        """The same, record by record."""
+        for batch in self.batches(connection):
             yield cast("list[dict[str, object]]", batch.to_pylist())
 
     def bound(self, sql: str) -> dict[str, object]:
