@@ -31,6 +31,8 @@ DESPITE = "despite_canary"
 """The same: a person sends it, whatever came of the canary."""
 PASSED = "canary_passed"
 """The same: what was seen when it was let go."""
+FIRST = "canary"
+"""How the reason begins that a job waits for its canary with."""
 EXAMPLE = 200
 """Characters of an error that are shown."""
 
@@ -62,7 +64,7 @@ def held_by_canary(db: Connection, settings: Settings, job: Job) -> Waits | None
         return None
     seen = _seen(db, settings, job, job.canary)
     if seen is None:
-        return Waits("canary", f"canary {job.canary} goes first: it is sent when enough of that is answered")
+        return Waits("canary", f"{FIRST} {job.canary} goes first: it is sent when enough of that is answered")
     if seen.wrong:
         despite = f"send it all the same with `batch-pipeline collect {job.job_id} --despite-canary`"
         way_out = (

@@ -98,6 +98,9 @@ def collect(
         float | None,
         typer.Option("--budget", metavar="USD", min=0, help="What the job may cost from now on, at worst."),
     ] = None,
+    despite: Annotated[
+        bool, typer.Option("--despite-canary", help="Send the job, whatever its canary came to.")
+    ] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Exit 1 if a record has no answer.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -106,6 +109,8 @@ def collect(
     with opened() as pipeline:
         if new_budget is not None:
             _set_budget(pipeline, job, new_budget)
+        if despite:
+            _despite_canary(pipeline, job)
         now = _wait(pipeline, job, poll_seconds, as_json=as_json) if wait else _turn(pipeline, job)
         written = None if results is None else _export(pipeline, job, results)
     if as_json:
@@ -114,7 +119,7 @@ def collect(
         _say_collected(now)
         if written is not None:
             say(f"{plural(written, 'answer')} written to {results}")
-    if now.state == "held" or (strict and now.answered < now.records):
+    if now.state == "held" or now.stopped or (strict and now.answered < now.records):
         raise typer.Exit(1)
 
 
@@ -182,6 +187,7 @@ class _JobTold:
     reused: int
     created_at: float
     mode: str
+    canary: str | None
 
 
 def _told(now: JobStatus) -> dict[str, object]:
@@ -247,6 +253,12 @@ def _set_budget(pipeline: Pipeline, job: str, usd: float) -> None:
     set_budget(pipeline, job, usd)
 
 
+def _despite_canary(pipeline: Pipeline, job: str) -> None:
+    from batch_pipeline.batches.canary import despite_canary
+
+    despite_canary(pipeline, job)
+
+
 def _export(pipeline: Pipeline, job: str, folder: Path) -> int:
     from batch_pipeline.batches.export import export_answers
 
@@ -264,6 +276,7 @@ def _show_job(now: JobStatus, *, as_json: bool) -> None:
             ("Job", now.job_id),
             ("Task", f"{now.task}, {now.model} at {now.provider}{_mode(now)}"),
             *([("Partition", now.partition_key)] if now.partition_key else []),
+            *([("Canary", now.canary)] if now.canary else []),
             ("State", _spoken(now.state) + waits),
             ("Records", f"{now.records:,}: {_outcomes(now)}"),
             ("Requests", f"{now.requests:,} in {plural(len(now.batches), 'batch', 'batches')}{attempts}"),
@@ -283,7 +296,9 @@ def _say_collected(now: JobStatus) -> None:
     waits = f" ({now.waits_for})" if now.waits_for else ""
     say(f"Job {now.job_id} is {_spoken(now.state)}{waits}: {plural(now.records, 'record')}, {_outcomes(now)}.")
     say(f"  cost {usd(now.cost_usd)}, estimated at {usd(now.estimated_cost_usd)}")
-    if not now.final:
+    if now.stopped:
+        say(f"Next: batch-pipeline details {now.canary}")
+    elif not now.final:
         done, total = requests_done(now)
         say(f"  {done:,} of {plural(total, 'request')} completed at {now.provider}")
         say(f"Next: batch-pipeline collect {now.job_id} --wait")

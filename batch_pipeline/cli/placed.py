@@ -50,7 +50,8 @@ def placed_as_json(pipeline: Pipeline, placed: Placed) -> dict[str, object]:
     from batch_pipeline.batches.status import status
 
     now = status(pipeline, placed.job.job_id) if placed.job.records else None
-    return vars(_submitted(placed.job, now.state if now else None, len(now.batches) if now else 0))
+    told: dict[str, object] = vars(_submitted(placed.job, now.state if now else None, len(now.batches) if now else 0))
+    return told | ({"canary_job_id": placed.job.canary} if placed.job.canary else {})
 
 
 def say_placed(pipeline: Pipeline, placed: Placed) -> None:
@@ -90,7 +91,7 @@ def _nothing(job: Job) -> str:
 
 def _say_placed(placed: Placed, batches: int) -> None:
     job = placed.job
-    sent = len(placed.sent.created)
+    sent = sum(batch_id.startswith(f"{job.job_id}-") for batch_id in placed.sent.created)
     share = plural(batches, "batch", "batches") if sent == batches else f"{sent:,} of {batches:,} batches"
     done = "answered at once by" if job.at_once else "submitted to"
     say(
@@ -107,17 +108,26 @@ def _say_placed(placed: Placed, batches: int) -> None:
     for count, what in aside:
         if count:
             say(f"  {count:,} {what}")
+    if job.canary:
+        say(f"  its canary, job {job.canary}, goes first; the rest follows if that goes well")
     say(f"  {job.input_tokens:,} input tokens, estimated at {usd(job.estimate_usd)}")
     say(f"Next: batch-pipeline collect {job.job_id} --wait")
 
 
 def tell_what_waits(placed: Placed) -> None:
-    """Says why something is not at the provider yet; it stays planned, and `collect` sends it."""
+    """Says why something is not at the provider yet; it stays planned, and `collect` sends it.
+
+    That a canary goes first was asked for, and has been said.
+    """
+    from batch_pipeline.batches.canary import FIRST
+
     later = f"The job is kept; `batch-pipeline collect {placed.job.job_id} --wait` sends it."
     if placed.sent.stopped:
         tell_error(f"{placed.sent.stopped} {later}")
         raise typer.Exit(placed.sent.stopped.exit_code)
     for batch_id, why in placed.sent.not_yet.items():
+        if why.startswith(FIRST):
+            continue
         tell_error(f"{batch_id} is not submitted yet: {why}. {later}")
 
 

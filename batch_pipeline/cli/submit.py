@@ -75,6 +75,12 @@ def submit(
         float | None,
         typer.Option("--budget", metavar="USD", min=0, help="What the job may cost with its attempts, at worst."),
     ] = None,
+    canary: Annotated[
+        int | None,
+        typer.Option(
+            "--canary", metavar="N", min=0, help="So many records first, the rest if they go well; 0 for none."
+        ),
+    ] = None,
     realtime: Annotated[
         bool, typer.Option("--realtime", help="Answer at once, at the full price: for few records, and to compare.")
     ] = False,
@@ -115,7 +121,15 @@ def submit(
             which=which,
         )
         order = Order(
-            found, selection, provider=provider, model=model, key=key, force=force, mode=mode, metadata=metadata
+            found,
+            selection,
+            provider=provider,
+            model=model,
+            key=key,
+            force=force,
+            mode=mode,
+            canary=(found.canary if canary is None else canary) or None,
+            metadata=metadata,
         )
         if (outdated or realtime) and not dry and not as_json:
             say_estimate(pipeline, order)
