@@ -208,6 +208,7 @@ def _settle(pipeline: Pipeline, job: Job, batch: Batch, files: Files, stored: St
             sends.write(db, send, end="collected")
         given_up = {fp: end for fp, end in stored.ends.items() if end[0] in GIVEN_UP}
         fingerprints.give_up(db, job.job_id, job.task, {**given_up, **through})
+        fingerprints.forget_given_up(db, [fp for fp, end in stored.ends.items() if end[0] == "answered"])  # by --force
         fingerprints.free(db, job.job_id, list(stored.ends))
         strays = {"garbled": files.garbled.count, "foreign": stored.foreign, "doubled": stored.doubled}
         told: dict[str, object] = {name: count for name, count in strays.items() if count}

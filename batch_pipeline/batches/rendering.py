@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import repeat
 from typing import cast
 
+from batch_pipeline.errors import InvalidTask
 from batch_pipeline.tasks.content import Content, UnusableRecord
 from batch_pipeline.tasks.task import BatchTask, Record
 
@@ -27,6 +28,12 @@ def renderer(task: BatchTask) -> Callable[[Record], Iterable[Rendered]]:
             return usable(content(record))
         except UnusableRecord as error:
             return error
+        except KeyError as error:
+            if error.args and error.args[0] in record:
+                raise
+            raise InvalidTask(
+                f"Task `{task.name}`: its prompt reads a column {error}, and its records have: {', '.join(record)}."
+            ) from error
 
     if (column := task.each) is None:
         return lambda record: ((0, one(record)),)

@@ -333,3 +333,14 @@ def test_whatever_comes_back_every_record_has_one_outcome(
         connection.execute("DELETE FROM batch_requests")
         connection.execute("DELETE FROM request_records")
     pipeline.close()
+
+
+def test_what_was_given_up_and_is_answered_by_force_is_given_up_no_more(pipeline: Pipeline, books: Books) -> None:
+    write_notes(pipeline, {"note-0": "the text"})
+    job = planned(pipeline)
+    books.order({"kind": "refusal"})
+    assert run(pipeline, job).outcomes == {"refused": 1}
+    assert run(pipeline, planned(pipeline, force=True)).outcomes == {"answered": 1}
+    write_notes(pipeline, {"note-1": "the text"})
+    again = planned(pipeline)
+    assert (again.given_up, again.reused) == (0, 1)

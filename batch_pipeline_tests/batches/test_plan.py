@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import orjson
@@ -16,7 +17,7 @@ from batch_pipeline.batches.select import Selection
 from batch_pipeline.batches.submit import submit
 from batch_pipeline.errors import Disabled, InvalidSelection, InvalidTask, PipelineError, UnpricedModel
 from batch_pipeline.ledger import jobs
-from batch_pipeline.tasks import BatchTask
+from batch_pipeline.tasks import BatchTask, Record
 from batch_pipeline_tests.batches.chain import Mood, answers, batches_of, mood, planned, query, run, write_notes
 from batch_pipeline_tests.books import Books
 
@@ -277,3 +278,14 @@ def test_files_and_folders_are_the_owners_alone(pipeline: Pipeline) -> None:
     folder: Path = pipeline.folder(planned(pipeline).job_id).path
     assert folder.stat().st_mode & 0o077 == 0
     assert all(path.stat().st_mode & 0o077 == 0 for path in folder.iterdir())
+
+
+def asks_for_more(record: Record) -> str:
+    """Reads a column that the notes have not."""
+    return f"{record['text']} {record['author']}"
+
+
+def test_a_prompt_function_that_reads_a_column_that_is_not_there_is_named(pipeline: Pipeline) -> None:
+    write_notes(pipeline, 1)
+    with pytest.raises(InvalidTask, match="Task `mood`: its prompt reads a column 'author', and its records have: "):
+        planned(pipeline, replace(mood, prompt=asks_for_more))
