@@ -175,7 +175,7 @@ def _say_dry_run(pipeline: Pipeline, run: DryRun) -> None:
     say(f"Dry run of {job.task}: nothing was planned, nothing was sent.")
     print_facts(
         [
-            ("Records", f"{job.records:,} of {job.selected:,} selected"),
+            ("Records", _records(job)),
             ("Requests", f"{job.requests:,} in {plural(run.batches, 'batch', 'batches')}"),
             ("Reused", f"{job.reused:,} bought before, {job.waiting:,} in flight for another job"),
             ("Skipped", f"{job.skipped:,} answered already, or beyond the limit; {job.given_up:,} given up"),
@@ -186,3 +186,8 @@ def _say_dry_run(pipeline: Pipeline, run: DryRun) -> None:
             ("Saved", f"{usd(run.saved_usd)}{share}"),
         ]
     )
+
+
+def _records(job: Job) -> str:
+    in_parts = f"{job.records:,} parts of {plural(job.selected, 'record')} selected"
+    return in_parts if job.records > job.selected else f"{job.records:,} of {job.selected:,} selected"
