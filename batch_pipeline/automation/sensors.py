@@ -14,6 +14,7 @@ from batch_pipeline.automation.jobs import BATCHES_SECONDS, ISSUES_SECONDS
 from batch_pipeline.automation.monitor import MonitorCursor, watched_in
 from batch_pipeline.automation.partitions import REPOS, repo_nights
 from batch_pipeline.automation.partitions import repos as repo_partitions
+from batch_pipeline.batches.notices import send_due_notices
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.plan import abandon_dead_plans
 from batch_pipeline.errors import WarehouseBusy
@@ -64,6 +65,7 @@ def build_batch_monitor(
         seen.told += asker.told()
         requests = asker.ask(cursor)
         events = [*tick.changes(pipeline, seen.changed, watched), *tick.late(pipeline, watched, cursor)]
+        send_due_notices(pipeline)
         return _result(context, requests, seen.told, cursor.model_dump_json(), events)
 
     return batch_monitor

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from batch_pipeline.batches.collect import collect
+from batch_pipeline.batches.notices import send_due_notices
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.plan import Order, plan, snapshot_of
 from batch_pipeline.batches.poll import poll
@@ -54,6 +55,7 @@ def place(pipeline: Pipeline, order: Order) -> Placed:
         if job.at_once and created.created:
             collect(pipeline, job_id)
             retry(pipeline, job_id)
+    send_due_notices(pipeline)
     return Placed(job, sent)
 
 
@@ -85,6 +87,7 @@ def take_turn(pipeline: Pipeline, job_id: str) -> Turn:
     for root_job_id in dict.fromkeys([*others, root.job_id]):
         if _take_turn(pipeline, root_job_id, root.provider, turn) and root.at_once:
             _take_turn(pipeline, root_job_id, root.provider, turn)
+    send_due_notices(pipeline)
     return turn
 
 
