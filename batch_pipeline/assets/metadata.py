@@ -10,6 +10,7 @@ import dagster as dg
 
 from batch_pipeline.assets.figures import CellFacts, JobFacts
 from batch_pipeline.assets.reporting import Metadata
+from batch_pipeline.batches.canary import PASSED
 from batch_pipeline.batches.status import BatchStatus, JobStatus
 from batch_pipeline.ledger.jobs import Job
 
@@ -40,6 +41,7 @@ def of_plan(jobs: Sequence[Job]) -> Metadata:
         "model": ", ".join(dict.fromkeys(job.model for job in jobs)),
         "provider": ", ".join(dict.fromkeys(job.provider for job in jobs)),
         **_variants(jobs),
+        **_canaries(jobs),
         "job": _ids(jobs),
     }
 
@@ -55,6 +57,7 @@ def of_submission(jobs: Sequence[Job], standing: Sequence[JobStatus]) -> Metadat
         "estimate (USD)": usd(sum(job.estimate_usd for job in jobs)),
         "provider batches": _batches(batches),
         **_variants(jobs),
+        **_canaries(jobs),
         "job": _ids(jobs),
         "command": dg.MetadataValue.md(commands) if commands else "",
     }
@@ -67,6 +70,12 @@ def _ids(jobs: Sequence[Job]) -> str:
 def _variants(jobs: Sequence[Job]) -> dict[str, str]:
     named = {str(job.selection["variant"]): job.records for job in jobs if job.selection.get("variant")}
     return {"variants": ", ".join(f"{name} ({records:,})" for name, records in named.items())} if named else {}
+
+
+def _canaries(jobs: Sequence[Job]) -> dict[str, str]:
+    named = {job.canary: str(job.metadata.get(PASSED, "")) for job in jobs if job.canary}
+    told = [f"{canary}: {seen}" if seen else canary for canary, seen in named.items()]
+    return {"canary": "; ".join(told)} if told else {}
 
 
 def of_change(now: JobStatus) -> Metadata:

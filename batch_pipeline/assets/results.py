@@ -25,8 +25,8 @@ def run(
     Raises:
         dagster.Failure: The run is of a single cell, and that could not be collected.
     """
-    roots = _jobs_of(pipeline, task, cells, named)
-    done = advance(pipeline, [root for found in roots.values() for root in found], context.log.info)
+    roots, canaries = _jobs_of(pipeline, task, cells, named)
+    done = advance(pipeline, [*canaries, *(root for found in roots.values() for root in found)], context.log.info)
     found = facts_of(pipeline, task.name, list(task.answer_columns), roots)
     for facts in found:
         yield from _report(context, pipeline, task, facts, done, wide=cells.wide)
@@ -35,24 +35,29 @@ def run(
         raise _failure(task, cells.cells[0], next(iter(done.broken.values())))
 
 
-def _jobs_of(pipeline: Pipeline, task: BatchTask, cells: Cells, named: Sequence[str]) -> dict[Cell, list[str]]:
+def _jobs_of(
+    pipeline: Pipeline, task: BatchTask, cells: Cells, named: Sequence[str]
+) -> tuple[dict[Cell, list[str]], list[str]]:
     """The jobs that are named; of each cell, where none are, those that are open and each variant's newest.
 
-    A cell of a range that none of the named jobs is of is none of this run's business.
+    A cell of a range that none of the named jobs is of is none of this run's business. Canaries are apart: what is
+    told of a cell is told of the job that one goes before.
     """
     by_key = {cell.key: cell for cell in cells.cells}
     with pipeline.ledger.read() as db:
         jobs = [job for job in partitions.of_task(db, task.name) if job.partition_key in by_key]
     if named:
         wanted = {job.root_job_id for job in jobs} & set(named)
+        wanted |= {job.root_job_id for job in jobs if job.canary in wanted}
     else:
-        newest = {(job.partition_key, job.variant): job.root_job_id for job in jobs}
+        newest = {(job.partition_key, job.variant): job.root_job_id for job in jobs if not job.is_canary}
         wanted = {*newest.values(), *(job.root_job_id for job in jobs if not job.closed)}
     found: dict[Cell, dict[str, None]] = {} if named else {cell: {} for cell in cells.cells}
     for job in jobs:
-        if job.root_job_id in wanted:
+        if job.root_job_id in wanted and not job.is_canary:
             found.setdefault(by_key[job.partition_key], {})[job.root_job_id] = None
-    return {cell: list(found[cell]) for cell in cells.cells if cell in found}
+    canaries = dict.fromkeys(job.root_job_id for job in jobs if job.is_canary and job.root_job_id in wanted)
+    return {cell: list(found[cell]) for cell in cells.cells if cell in found}, list(canaries)
 
 
 def _report(

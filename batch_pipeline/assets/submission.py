@@ -14,8 +14,9 @@ from batch_pipeline.batches.due import ASSET, past_window
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.plan import Order, plan
 from batch_pipeline.batches.select import Selection
-from batch_pipeline.batches.status import JobStatus, status
+from batch_pipeline.batches.status import BatchStatus, JobStatus, status
 from batch_pipeline.batches.submit import submit
+from batch_pipeline.batches.turn import with_canary
 from batch_pipeline.errors import InvalidSelection, PipelineError, WarehouseBusy
 from batch_pipeline.ledger import jobs
 from batch_pipeline.ledger.jobs import Job
@@ -104,7 +105,8 @@ def _plan(
     context: dg.AssetExecutionContext, pipeline: Pipeline, task: BatchTask, cell: Cell, selection: Selection
 ) -> Job:
     made_for = {ASSET: keys.submission_key(task.name).to_user_string(), "run_id": context.run.run_id}
-    order = Order(task, selection, key=root_run_id(context), partition_key=cell.key, metadata=made_for)
+    key = root_run_id(context)
+    order = Order(task, selection, key=key, partition_key=cell.key, canary=task.canary, metadata=made_for)
     job = plan(pipeline, order)
     told = "%s: %d of %d records to account for, %d requests to send"
     where = f"{cell}, {selection.variant}" if selection.variant else str(cell)
@@ -138,9 +140,10 @@ def _send(
         standing = [status(pipeline, job.job_id) for job in found if job.records]
         reasons = _reasons(standing, not_yet, stopped)
         if not reasons:
-            yield made(submission_key, cell, metadata.of_submission(found, standing), wide=wide)
+            yield made(submission_key, cell, metadata.of_submission(_as_sent(pipeline, found), standing), wide=wide)
             continue
-        unsent.append(reasons[0])
+        if not all(batch.wait_kind == "canary" for batch in _waiting(standing)):
+            unsent.append(reasons[0])
         context.log.warning("%s: not sent yet: %s. The monitor asks again.", cell, "; ".join(reasons))
         yield dg.AssetObservation(
             submission_key,
@@ -152,6 +155,12 @@ def _send(
         yield within_window(pipeline, asked.task.name)
     if unsent and not wide:
         raise dg.Failure(f"Not sent yet: {unsent[0]}. Nothing is lost: the monitor asks again.", allow_retries=False)
+
+
+def _as_sent(pipeline: Pipeline, planned: Sequence[Job]) -> list[Job]:
+    """The jobs with what was noted of them meanwhile; those without records are not kept."""
+    with pipeline.ledger.read() as db:
+        return [jobs.get(db, job.job_id) if job.records else job for job in planned]
 
 
 def within_window(pipeline: Pipeline, task: str) -> dg.AssetCheckResult:
@@ -171,7 +180,9 @@ def _submit(pipeline: Pipeline, planned: Sequence[Job]) -> tuple[dict[str, str],
     not_yet: dict[str, str] = {}
     for provider in sorted({job.provider for job in planned}):
         try:
-            turn = submit(pipeline, provider, [job.job_id for job in planned if job.provider == provider])
+            turn = submit(
+                pipeline, provider, [id_ for job in planned if job.provider == provider for id_ in with_canary(job)]
+            )
         except PipelineError as error:
             return not_yet, str(error)
         not_yet |= turn.not_yet
@@ -182,11 +193,15 @@ def _submit(pipeline: Pipeline, planned: Sequence[Job]) -> tuple[dict[str, str],
 
 def _reasons(standing: Sequence[JobStatus], not_yet: dict[str, str], stopped: str | None) -> list[str]:
     """Why batches of the jobs are not at the provider."""
-    batches = [batch for now in standing for batch in now.batches]
-    waiting = [batch.batch_id for batch in batches if batch.state in ("planned", "sending", "held")]
+    waiting = [batch.batch_id for batch in _waiting(standing)]
     return list(
         dict.fromkeys(not_yet.get(batch_id) or stopped or "another process is sending it" for batch_id in waiting)
     )
+
+
+def _waiting(standing: Sequence[JobStatus]) -> list[BatchStatus]:
+    batches = [batch for now in standing for batch in now.batches]
+    return [batch for batch in batches if batch.state in ("planned", "sending", "held")]
 
 
 def _failure(task: BatchTask, cell: Cell, error: Exception) -> dg.Failure:

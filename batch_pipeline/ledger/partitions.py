@@ -7,12 +7,16 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, select
 
+from batch_pipeline.ledger.jobs import CANARY, CANARY_FOR
 from batch_pipeline.ledger.tables import jobs
 
 
 @dataclass(frozen=True)
 class Placed:
-    """A job or an attempt, the partition that it is for, and its prompt's variant; None where its task has none."""
+    """A job or an attempt, the partition that it is for, and its prompt's variant; None where its task has none.
+
+    `canary` goes before it; `is_canary`: it goes before another one.
+    """
 
     job_id: str
     root_job_id: str
@@ -20,6 +24,8 @@ class Placed:
     closed: bool
     bound_usd: float
     variant: str | None
+    canary: str | None
+    is_canary: bool
 
 
 def of_task(db: Connection, task: str) -> list[Placed]:
@@ -41,4 +47,6 @@ _PLACED = select(
     jobs.c.closed_at.is_not(None),
     jobs.c.bound_usd,
     jobs.c.selection["variant"].as_string(),
+    jobs.c.metadata[CANARY].as_string(),
+    jobs.c.metadata[CANARY_FOR].as_string().is_not(None),
 )
