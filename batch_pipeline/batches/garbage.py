@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def no_cycles() -> Generator[None]:
-    """For work that makes many small objects and no cycles: the collector would look through all of them, over and over.
+    """For work that makes many small objects and no cycles: the collector would look through all of them ever again.
 
     Measured on a plan of 50,000 requests: making its rows took four times as long with it.
     """

@@ -60,8 +60,8 @@ ASSUMPTIONS = (
         "listing_lag",
         "A new batch is listed within WAIT, less what a DELETE lags, and stays listed.",
         "A batch whose reply was lost is given up too early and sent anew: paid twice, at most one batch for each lost "
-        "reply; it is cancelled once it is listed, and counted as spent. Set `BATCH_PIPELINE_CREATE_WAIT_SECONDS` above "
-        "both lags together.",
+        "reply; it is cancelled once it is listed, and counted as spent. Set `BATCH_PIPELINE_CREATE_WAIT_SECONDS` "
+        "above both lags together.",
     ),
     Assumption(
         "listing_order",
