@@ -9,11 +9,13 @@ import typer
 
 from batch_pipeline.cli.log import tell_error
 from batch_pipeline.cli.output import plural, print_facts, print_json, say, usd
+from batch_pipeline.cli.told import counted
 
 if TYPE_CHECKING:
     from batch_pipeline.batches.dry_run import DryRun
     from batch_pipeline.batches.pipeline import Pipeline
     from batch_pipeline.batches.plan import Order
+    from batch_pipeline.batches.status import JobStatus
     from batch_pipeline.batches.turn import Placed
     from batch_pipeline.ledger.jobs import Job
 
@@ -59,7 +61,7 @@ def say_placed(pipeline: Pipeline, placed: Placed) -> None:
     from batch_pipeline.batches.status import status
 
     if placed.job.records:
-        _say_placed(placed, len(status(pipeline, placed.job.job_id).batches))
+        _say_placed(placed, status(pipeline, placed.job.job_id))
     else:
         say(_nothing(placed.job))
 
@@ -89,8 +91,8 @@ def _nothing(job: Job) -> str:
     )
 
 
-def _say_placed(placed: Placed, batches: int) -> None:
-    job = placed.job
+def _say_placed(placed: Placed, now: JobStatus) -> None:
+    job, batches = placed.job, len(now.batches)
     sent = sum(batch_id.startswith(f"{job.job_id}-") for batch_id in placed.sent.created)
     share = plural(batches, "batch", "batches") if sent == batches else f"{sent:,} of {batches:,} batches"
     done = "answered at once by" if job.at_once else "submitted to"
@@ -111,7 +113,10 @@ def _say_placed(placed: Placed, batches: int) -> None:
     if job.canary:
         say(f"  its canary, job {job.canary}, goes first; the rest follows if that goes well")
     say(f"  {job.input_tokens:,} input tokens, estimated at {usd(job.estimate_usd)}")
-    say(f"Next: batch-pipeline collect {job.job_id} --wait")
+    if now.final:
+        say(f"  {counted(now.outcomes)}")
+    way_on = f'query "FROM {job.task}_latest"' if now.final else f"collect {job.job_id} --wait"
+    say(f"Next: batch-pipeline {way_on}")
 
 
 def tell_what_waits(placed: Placed) -> None:

@@ -30,6 +30,7 @@ def test_the_answers_are_there_at_once_with_both_prices_told_before(loaded: Comm
     assert ran.out.startswith("To be answered at once: 3 records in 3 requests, estimated at $0.000")
     assert " in batch, $0.000" in ran.out
     assert "1 batch answered at once by local" in ran.out
+    assert ran.out.endswith('  3 answered\nNext: batch-pipeline query "FROM issue_kind_latest"\n')
     job = loaded("list", "--json").json[0]
     assert (job["state"], job["mode"], job["outcomes"]) == ("done", "realtime", {"answered": 3})
     assert "smollm2-135m at local, realtime" in loaded("status", job["job_id"]).out
