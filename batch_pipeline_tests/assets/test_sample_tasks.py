@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import dagster as dg
@@ -26,6 +26,7 @@ MakeProject = Callable[..., Project]
 
 ROLES = ["coder", "fixer", "planner", "reviewer"]
 TASKS = ("issue_summary", "issue_work")
+BY_NIGHT = ("issue_embeddings", "issue_kind", "product_labeling")
 
 
 @pytest.fixture
@@ -37,11 +38,11 @@ def everything(make_project: MakeProject, monkeypatch: pytest.MonkeyPatch) -> Pr
     return project
 
 
-def by_command(make_pipeline: Callable[..., Pipeline], folder: Path) -> Pipeline:
+def by_command(make_pipeline: Callable[..., Pipeline], folder: Path, tasks: Sequence[str] = TASKS) -> Pipeline:
     """The same issues, asked about as the command does: one job a task, and one a variant."""
     pipeline = make_pipeline(data_dir=folder)
     load_issues(pipeline.warehouse, [str(SAMPLES)], NIGHT)
-    for name in TASKS:
+    for name in tasks:
         task = load_tasks().get(name)
         for variant in task.asked_as:
             placed = place(pipeline, Order(task, Selection(variant=variant)))
@@ -82,6 +83,21 @@ def test_a_night_and_the_command_come_to_the_same_tables(
     for name in TASKS:
         assert table(everything.pipeline, name) == table(other, name)
         assert len(table(other, name)) == {"issue_summary": 30, "issue_work": 92}[name]
+
+
+def test_the_tasks_that_follow_every_night_come_to_the_same_tables_too(
+    make_project: MakeProject, monkeypatch: pytest.MonkeyPatch, make_pipeline: Callable[..., Pipeline], tmp_path: Path
+) -> None:
+    monkeypatch.setenv("BATCH_PIPELINE_TASKS", ",".join(BY_NIGHT))
+    project = make_project(build_definitions())
+    project.load_samples()
+    project.night()
+    project.go_on(seconds=60)
+    other = by_command(make_pipeline, tmp_path / "by-command", BY_NIGHT)
+    for name in BY_NIGHT:
+        assert project.cells(f"{name}/results") == {cell(repo) for repo in REPOS}
+        assert len(table(other, name)) == 30
+        assert table(project.pipeline, name) == table(other, name)
 
 
 def test_a_person_may_choose_variants_order_and_limit_in_the_launchpad(everything: Project) -> None:
