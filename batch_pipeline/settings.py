@@ -53,6 +53,8 @@ class Settings(BaseSettings):
     openai_base_url: str = Field(default="https://api.openai.com/v1", validation_alias=_bare("OPENAI_BASE_URL"))
     openai_org_id: str | None = Field(default=None, validation_alias=_bare("OPENAI_ORG_ID"))
     openai_project_id: str | None = Field(default=None, validation_alias=_bare("OPENAI_PROJECT_ID"))
+    openai_webhook_secret: SecretStr | None = Field(default=None, validation_alias=_bare("OPENAI_WEBHOOK_SECRET"))
+    """What OpenAI signs its webhooks with; where it is set, they are taken, and polling slows down."""
     anthropic_api_key: SecretStr | None = Field(default=None, validation_alias=_bare("ANTHROPIC_API_KEY"))
     anthropic_base_url: str = Field(default="https://api.anthropic.com", validation_alias=_bare("ANTHROPIC_BASE_URL"))
     github_token: SecretStr | None = Field(default=None, validation_alias=_bare("GITHUB_TOKEN"))
@@ -85,6 +87,8 @@ class Settings(BaseSettings):
     timezone: str = "UTC"
     nightly: bool = True
     poll_seconds: int = Field(default=60, ge=1)
+    webhook_poll_seconds: int = Field(default=900, ge=1)
+    """The same where webhooks tell what has ended: what they did not tell is found so."""
     max_requests: int | None = Field(default=None, ge=1, le=100_000)
     """Requests in one file; the provider's limit otherwise, and never more: 50,000, Anthropic 100,000."""
     max_file_bytes: int | None = Field(default=None, ge=1_000, le=256_000_000)
@@ -141,7 +145,7 @@ class Settings(BaseSettings):
             raise ValueError("it must be an SQLAlchemy URL, such as postgresql+psycopg://user@host/name")
         return value
 
-    @field_validator("openai_api_key", "anthropic_api_key", "github_token", "api_token")
+    @field_validator("openai_api_key", "openai_webhook_secret", "anthropic_api_key", "github_token", "api_token")
     @classmethod
     def _one_word(cls, value: SecretStr | None) -> SecretStr | None:
         """A header holds no other, and the error of one that does would show the key."""
@@ -181,6 +185,10 @@ class Settings(BaseSettings):
     def warehouse_path(self) -> Path:
         """The DuckDB file."""
         return Path(self.warehouse_url) if self.warehouse_url else self.data_dir / "warehouse.duckdb"
+
+    def webhooks_tell(self, provider: str) -> bool:
+        """Whether a provider tells of what has ended; Anthropic tells nobody."""
+        return self.openai_webhook_secret is not None and provider != "anthropic"
 
     @property
     def names_bare_urls(self) -> bool:

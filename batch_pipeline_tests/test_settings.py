@@ -7,7 +7,10 @@ import pytest
 from batch_pipeline.errors import InvalidSettings
 from batch_pipeline.settings import Settings, load_settings
 
-SECRETS = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GITHUB_TOKEN", "BATCH_PIPELINE_API_TOKEN")
+SECRETS = (
+    *("OPENAI_API_KEY", "OPENAI_WEBHOOK_SECRET", "ANTHROPIC_API_KEY", "GITHUB_TOKEN"),
+    "BATCH_PIPELINE_API_TOKEN",
+)
 
 
 def test_nothing_needs_to_be_set() -> None:

@@ -24,7 +24,7 @@ from batch_pipeline.automation.monitor import (
 from batch_pipeline.automation.run_requests import jobs_config, jobs_of_runs, over_cells
 from batch_pipeline.batches.due import came_so_far, due, past_window
 from batch_pipeline.batches.pipeline import Pipeline
-from batch_pipeline.batches.poll import not_closed_providers, poll
+from batch_pipeline.batches.poll import look_at_told, must_list, not_closed_providers, poll
 from batch_pipeline.batches.status import status
 from batch_pipeline.errors import PipelineError
 from batch_pipeline.ledger import batches, jobs, meta
@@ -58,6 +58,7 @@ def look(pipeline: Pipeline, cursor: MonitorCursor, until: float) -> Seen:
     the first one next time.
     """
     seen = Seen()
+    _look_at_told(pipeline, seen)
     waiting = not_closed_providers(pipeline)
     waiting.sort(key=lambda name: (name != cursor.first, name))
     cursor.first = ""
@@ -66,6 +67,9 @@ def look(pipeline: Pipeline, cursor: MonitorCursor, until: float) -> Seen:
             cursor.first = name
             seen.told.append(f"{name}: no time left, it comes first next time")
             break
+        if not must_list(pipeline, name):
+            seen.told.append(f"{name}: webhooks tell what has ended; it was listed a short time ago")
+            continue
         try:
             polled = poll(pipeline, name)
         except PipelineError as error:
@@ -75,6 +79,14 @@ def look(pipeline: Pipeline, cursor: MonitorCursor, until: float) -> Seen:
             seen.told.append(f"{name}: {polled.in_flight} batches in flight, {len(polled.ended)} have just ended")
     seen.told = seen.told or ["Nothing is in flight."]
     return seen
+
+
+def _look_at_told(pipeline: Pipeline, seen: Seen) -> None:
+    """What a webhook told of and whoever took it did not live to look at."""
+    try:
+        seen.changed += look_at_told(pipeline).changed
+    except PipelineError as error:
+        seen.told.append(f"webhooks: {error}")
 
 
 def unfinished(instance: dg.DagsterInstance) -> Set[str]:

@@ -14,7 +14,7 @@ from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.points import reach
 from batch_pipeline.batches.recover import adopt_unknown
 from batch_pipeline.batches.settle import record_void
-from batch_pipeline.ledger import batches, budgets, events, jobs, sends
+from batch_pipeline.ledger import batches, budgets, events, jobs, meta, sends, webhooks
 from batch_pipeline.ledger.batches import Batch
 from batch_pipeline.ledger.sends import Send
 from batch_pipeline.providers import Provider
@@ -30,6 +30,8 @@ ASKED_BY_ID = 50
 TOKEN_LIMIT = "token_limit_exceeded"  # noqa: S105 - a code of the wire
 PASSING_SECONDS, LONGEST_SECONDS = 60.0, 1800.0
 """How long a batch waits that failed for a cause that passes: twice as long each time, and never longer than that."""
+LISTED = "listed "
+"""In the ledger, before a provider's name: when it was last listed."""
 TOO_OFTEN = 3
 """How often a batch is refused for the token limit before it is taken to be larger than the limit itself."""
 UPLOADS = 5
@@ -73,7 +75,47 @@ def poll(pipeline: Pipeline, provider_name: str) -> Polled:
         elif remote_id in asked:
             found = asked[remote_id]
             _record(pipeline, batch, found, turn) if found else _record_gone(pipeline, batch, remote_id, turn)
+    with pipeline.ledger.begin() as db:
+        meta.stamp(db, f"{LISTED}{provider_name}", time.time())
     return turn
+
+
+def look_at_told(pipeline: Pipeline) -> Polled:
+    """Asks for each batch that a webhook told of, and writes what is said of it; no listing is needed.
+
+    Raises:
+        ProviderError: One could not be asked for; it is looked at again by the next call, and by `poll`.
+    """
+    turn = Polled()
+    with pipeline.ledger.read() as db:
+        told = webhooks.not_looked_at(db)
+    for remote_id in told:
+        with pipeline.ledger.read() as db:
+            found = batches.of_remote(db, remote_id)
+        if found is not None:
+            provider = pipeline.provider(found.provider)
+            # another key's batches are for whoever has that
+            remote = provider.get(remote_id) if found.account == provider.account else None
+            if remote is not None:
+                _record(pipeline, found.batch, remote, turn)
+        with pipeline.ledger.begin() as db:
+            webhooks.looked_at(db, remote_id)
+    return turn
+
+
+def listed_at(db: Connection) -> dict[str, float]:
+    """When each provider was last listed, in unix seconds, by its name."""
+    return {name.removeprefix(LISTED): at for name, at in meta.numbers(db, LISTED).items()}
+
+
+def must_list(pipeline: Pipeline, provider_name: str) -> bool:
+    """Whether it is time to list: always, but where webhooks tell what has ended, and nothing is to be cancelled."""
+    if not pipeline.settings.webhooks_tell(provider_name):
+        return True
+    with pipeline.ledger.read() as db:
+        at = listed_at(db).get(provider_name, 0.0)
+        cancels = batches.to_cancel(db, provider_name)
+    return cancels or time.time() - at >= pipeline.settings.webhook_poll_seconds
 
 
 def _cancel_asked(pipeline: Pipeline, provider: Provider, in_flight: Sequence[tuple[Batch, str]]) -> None:

@@ -14,6 +14,7 @@ from batch_pipeline.cli.session import read_settings
 
 if TYPE_CHECKING:
     from batch_pipeline.local_server import RunningServer
+    from batch_pipeline.settings import Settings
 
 Engine = Literal["smollm2", "simulated", "upstream"]
 
@@ -63,6 +64,13 @@ def local_server(
     concurrency: Annotated[
         int, typer.Option("--concurrency", metavar="N", min=1, help="Requests in flight at upstream.")
     ] = 8,
+    webhook_url: Annotated[
+        str | None, typer.Option("--webhook-url", metavar="URL", help="Who is told of each batch that has ended.")
+    ] = None,
+    webhook_secret: Annotated[
+        str | None,
+        typer.Option("--webhook-secret", metavar="TEXT", help="What signs it; better OPENAI_WEBHOOK_SECRET."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Serve OpenAI's Batch API on this machine, until Ctrl-C: no key, no network, no cost."""
@@ -82,8 +90,14 @@ def local_server(
         seconds=seconds,
         faults=faults,
         concurrency=concurrency,
+        webhook_url=webhook_url,
+        webhook_secret=webhook_secret or _secret(settings),
     )
     run(options, announce=lambda server: _announce(server, chosen, as_json=as_json))
+
+
+def _secret(settings: Settings) -> str | None:
+    return settings.openai_webhook_secret.get_secret_value() if settings.openai_webhook_secret else None
 
 
 def _announce(server: RunningServer, engine: str, *, as_json: bool) -> None:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, func, insert, select, update
 
 from batch_pipeline.ledger.jobs import CANARY, Counts
 from batch_pipeline.ledger.rows import chunked, compare_and_set, row_of
@@ -121,6 +121,38 @@ def in_flight(db: Connection, provider: str, account: str) -> list[tuple[Batch, 
         .order_by(batches.c.submitted_at, batches.c.batch_id)
     ).mappings()
     return [(row_of(Batch, row), str(row["remote_id"])) for row in rows]
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A batch that the provider has, and whose it is there."""
+
+    batch: Batch
+    provider: str
+    account: str
+
+
+def of_remote(db: Connection, remote_id: str) -> Remote | None:
+    """The batch that the provider knows by that id, where it is ours and has not ended."""
+    row = (
+        db.execute(
+            select(batches, jobs.c.provider, sends.c.account)
+            .join(sends, (sends.c.batch_id == batches.c.batch_id) & (sends.c.remote_id == remote_id))
+            .join(jobs, jobs.c.job_id == batches.c.job_id)
+            .where(sends.c.end.is_(None), batches.c.ended_at.is_(None))
+        )
+        .mappings()
+        .one_or_none()
+    )
+    return None if row is None else Remote(row_of(Batch, row), str(row["provider"]), str(row["account"]))
+
+
+def to_cancel(db: Connection, provider: str) -> bool:
+    """Whether the provider has a batch that is to be cancelled, and was not asked to yet."""
+    asked = batches.c.cancel_asked_at.is_not(None) & batches.c.ended_at.is_(None)
+    not_yet = func.coalesce(batches.c.remote_status, "").not_in(["cancelling", "cancelled"])
+    rows = select(batches.c.batch_id).join(jobs, jobs.c.job_id == batches.c.job_id)
+    return db.execute(rows.where(asked, not_yet, jobs.c.provider == provider)).first() is not None
 
 
 def not_created(db: Connection, provider: str, job_ids: Sequence[str] | None = None) -> list[str]:

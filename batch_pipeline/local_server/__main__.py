@@ -11,6 +11,7 @@ from typing import get_args
 from batch_pipeline.errors import PipelineError, UsageError
 from batch_pipeline.local_server.options import EngineName, LocalServerOptions, default_state_dir
 from batch_pipeline.local_server.server import RunningServer, run
+from batch_pipeline.settings import load_settings
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -42,6 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--seconds", type=float, help="from a batch's creation to its end; default: as fast as it goes")
     add("--faults", type=Path, help="a JSON file of faults")
     add("--concurrency", type=int, default=8, help="requests in flight at `upstream`")
+    add("--webhook-url", help="who is told of each batch that has ended; OPENAI_WEBHOOK_SECRET signs it")
     add("--exit-with-parent", action="store_true", help="end when the process that started this one has ended")
     return parser
 
@@ -59,7 +61,14 @@ def _options(given: argparse.Namespace) -> LocalServerOptions:
         seconds=given.seconds,
         faults=given.faults,
         concurrency=given.concurrency,
+        webhook_url=given.webhook_url,
+        webhook_secret=_webhook_secret() if given.webhook_url else None,
     )
+
+
+def _webhook_secret() -> str | None:
+    secret = load_settings().openai_webhook_secret
+    return secret.get_secret_value() if secret else None
 
 
 def _key(path: Path | None) -> str | None:

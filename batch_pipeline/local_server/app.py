@@ -29,6 +29,7 @@ from batch_pipeline.local_server.routes.files import FileRoutes
 from batch_pipeline.local_server.routes.guard import Guard
 from batch_pipeline.local_server.routes.replies import ReplyRoutes
 from batch_pipeline.local_server.store import Store
+from batch_pipeline.local_server.webhooks import Webhooks
 
 LAST_ANSWERS = 2.0
 """Seconds that answers in the making get when the server ends; it has 5 in all."""
@@ -47,7 +48,8 @@ def make_app(options: LocalServerOptions) -> Starlette:
         faults.add(read_faults(options.faults))
     engine = SpeaksMessages(make_engine(options))
     store = Store(options.state_dir)
-    batches = Batches(store, engine, options.seconds)
+    webhooks = Webhooks(options.webhook_url, options.webhook_secret)
+    batches = Batches(store, engine, options.seconds, webhooks.tell)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncGenerator[None]:
@@ -57,6 +59,7 @@ def make_app(options: LocalServerOptions) -> Starlette:
             yield
         finally:
             await batches.close(LAST_ANSWERS)
+            await webhooks.close()
             await engine.close()
             store.close()
 

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing, suppress
 from fnmatch import fnmatchcase
 from functools import partial
@@ -41,10 +41,13 @@ SAVE_EVERY = 0.2
 class Batches:
     """The batches that are running; one object a server."""
 
-    def __init__(self, store: Store, engine: Engine, seconds: float | None) -> None:
+    def __init__(
+        self, store: Store, engine: Engine, seconds: float | None, moved: Callable[[BatchRecord], None]
+    ) -> None:
         self._store = store
         self._engine = engine
         self._seconds = seconds
+        self._moved = moved
         self._running: dict[str, tuple[BatchLife, asyncio.Task[None]]] = {}
 
     def resume(self) -> None:
@@ -54,7 +57,7 @@ class Batches:
 
     def begin(self, record: BatchRecord) -> None:
         """Lets a batch live."""
-        life = BatchLife(record, self._store, self._engine, self._seconds)
+        life = BatchLife(record, self._store, self._engine, self._seconds, self._moved)
         task = asyncio.create_task(life.live(), name=record.id)
         self._running[record.id] = (life, task)
         task.add_done_callback(partial(self._ended, record.id))
@@ -94,11 +97,20 @@ class Batches:
 class BatchLife:
     """One batch from where it stands to its end."""
 
-    def __init__(self, record: BatchRecord, store: Store, engine: Engine, seconds: float | None) -> None:
+    def __init__(
+        self,
+        record: BatchRecord,
+        store: Store,
+        engine: Engine,
+        seconds: float | None,
+        moved: Callable[[BatchRecord], None],
+    ) -> None:
         self.record = record
         self._store = store
         self._engine = engine
         self._seconds = seconds
+        self._moved = moved
+        """Told of each move, when it is written down."""
         self._interrupted = asyncio.Event()
         """The client or the server wants no more."""
         self._stopped = asyncio.Event()
@@ -308,3 +320,4 @@ class BatchLife:
     def _move(self, status: BatchStatus) -> None:
         self.record.move(status)
         self._store.save_batch(self.record)
+        self._moved(self.record)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from batch_pipeline.errors import UsageError
+from batch_pipeline.local_server.webhooks import key_of
 from batch_pipeline.settings import load_settings
 
 EngineName = Literal["simulated", "upstream", "smollm2"]
@@ -46,9 +47,22 @@ class LocalServerOptions:
     """A JSON file of faults, as `batch_pipeline.local_server.faults` describes them."""
     concurrency: int = 8
     """Requests that `upstream` has in flight at once, over all batches."""
+    webhook_url: str | None = None
+    """Who is told of each batch that has ended."""
+    webhook_secret: str | None = field(default=None, repr=False)
+    """What that is signed with, as OpenAI signs it."""
 
     def __post_init__(self) -> None:
         if self.engine == "upstream" and not self.upstream_url:
             raise UsageError("The engine `upstream` needs to know where: give `--upstream-url http://host:port/v1`.")
         if self.concurrency < 1 or (self.threads is not None and self.threads < 1):
             raise UsageError("Threads and concurrency count from 1.")
+        if self.webhook_url is not None:
+            self._check_webhooks(self.webhook_url)
+
+    def _check_webhooks(self, url: str) -> None:
+        if not url.startswith(("http://", "https://")):
+            raise UsageError("A webhook URL begins with http:// or https://.")
+        if not self.webhook_secret:
+            raise UsageError("Webhooks are signed: give `--webhook-secret`, or set OPENAI_WEBHOOK_SECRET.")
+        key_of(self.webhook_secret)
