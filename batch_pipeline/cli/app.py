@@ -25,6 +25,7 @@ from batch_pipeline.cli import (
     similar,
     submit,
     tasks,
+    watch,
 )
 from batch_pipeline.cli.log import show_more, tell_error
 from batch_pipeline.errors import PipelineError
@@ -65,6 +66,7 @@ for group in (
     media,
     submit,
     jobs,
+    watch,
     reprocess,
     history,
     evaluation,

@@ -70,7 +70,7 @@ def list_jobs(
     with opened() as pipeline:
         found = statuses(pipeline, limit)
     if as_json:
-        print_json([_told(one) for one in found])
+        print_json([job_as_json(one) for one in found])
     elif not found:
         say("There are no jobs yet: `batch-pipeline submit TASK` makes one.")
     else:
@@ -114,9 +114,9 @@ def collect(
         now = _wait(pipeline, job, poll_seconds, as_json=as_json) if wait else _turn(pipeline, job)
         written = None if results is None else _export(pipeline, job, results)
     if as_json:
-        print_json(_told(now) | ({} if written is None else {"results_written": written}))
+        print_json(job_as_json(now) | ({} if written is None else {"results_written": written}))
     else:
-        _say_collected(now)
+        say_collected(now)
         if written is not None:
             say(f"{plural(written, 'answer')} written to {results}")
     if now.state == "held" or now.stopped or (strict and now.answered < now.records):
@@ -132,7 +132,7 @@ def cancel(job: JobId, *, as_json: AsJson = False) -> None:
         problem = _take_turn(pipeline, job)
         now = _status(pipeline, job)
     if as_json:
-        print_json(_told(now))
+        print_json(job_as_json(now))
     else:
         say(f"Job {now.job_id} is {_spoken(now.state)}: {_outcomes(now)}.")
         if not now.final:
@@ -153,7 +153,7 @@ def retry(job: JobId, *, as_json: AsJson = False) -> None:
         stopped = submit_job(pipeline, attempt.job_id).stopped if attempt else None
         now = _status(pipeline, root)
     if as_json:
-        print_json(_told(now) | {"attempt": attempt.job_id if attempt else None})
+        print_json(job_as_json(now) | {"attempt": attempt.job_id if attempt else None})
     elif attempt:
         say(f"Attempt {attempt.attempt} of job {root}: {plural(attempt.records, 'record')} sent again.")
         say(f"Next: batch-pipeline collect {root} --wait")
@@ -190,7 +190,8 @@ class _JobTold:
     canary: str | None
 
 
-def _told(now: JobStatus) -> dict[str, object]:
+def job_as_json(now: JobStatus) -> dict[str, object]:
+    """What `status JOB --json` prints."""
     told: dict[str, object] = {field.name: getattr(now, field.name) for field in fields(_JobTold)}
     return told | {"outcomes": dict(now.outcomes), "batches": [vars(batch) for batch in now.batches]}
 
@@ -267,7 +268,7 @@ def _export(pipeline: Pipeline, job: str, folder: Path) -> int:
 
 def _show_job(now: JobStatus, *, as_json: bool) -> None:
     if as_json:
-        print_json(_told(now))
+        print_json(job_as_json(now))
         return
     attempts = f", {plural(now.attempts, 'attempt')}" if now.attempts > 1 else ""
     waits = f": {now.waits_for}" if now.waits_for else ""
@@ -292,7 +293,8 @@ def _show_job(now: JobStatus, *, as_json: bool) -> None:
             say(f"Next: batch-pipeline resolve {batch.batch_id}")
 
 
-def _say_collected(now: JobStatus) -> None:
+def say_collected(now: JobStatus) -> None:
+    """What a job came to so far, and what to do next."""
     waits = f" ({now.waits_for})" if now.waits_for else ""
     say(f"Job {now.job_id} is {_spoken(now.state)}{waits}: {plural(now.records, 'record')}, {_outcomes(now)}.")
     say(f"  cost {usd(now.cost_usd)}, estimated at {usd(now.estimated_cost_usd)}")

@@ -78,12 +78,13 @@ def print_table(columns: Sequence[Column], rows: Iterable[Sequence[object]]) -> 
     terminal = sys.stdout.isatty()
     console = Console(width=None if terminal else _PIPED_WIDTH, highlight=False)
     with console.capture() as captured:
-        console.print(_table(columns, rows))
+        console.print(as_table(columns, rows))
     for line in captured.get().splitlines():
         say(line.rstrip())
 
 
-def _table(columns: Sequence[Column], rows: Iterable[Sequence[object]]) -> Table:
+def as_table(columns: Sequence[Column], rows: Iterable[Sequence[object]]) -> Table:
+    """The same table, to be drawn where it is wanted."""
     from rich.table import Table
     from rich.text import Text
 
@@ -137,6 +138,12 @@ def moment(seconds: float) -> str:
 def second(seconds: float) -> str:
     """A time, to the second, in UTC."""
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S}"
+
+
+def clock(seconds: float, now: float) -> str:
+    """When something will be, to the minute, in UTC; with its day where that is not the day of `now`."""
+    at, today = datetime.fromtimestamp(seconds, UTC), datetime.fromtimestamp(now, UTC)
+    return f"{at:%H:%M}" if at.date() == today.date() else f"{at:%b %d %H:%M}"
 
 
 def _decimals(amount: float) -> int:
