@@ -28,6 +28,8 @@ LEARNED_SECONDS = 24 * 3600.0
 """How long what was learned of the provider's limits is kept to."""
 FILE_SHARE = 0.8
 """The share of the provider's token queue that one file may fill: the count that decides is not ours."""
+MOST_IN_FLIGHT = "max_batches_in_flight"
+"""In a job's metadata: of its task, no more batches than that are at the provider at once."""
 
 Kind = Literal["budget", "capacity", "canary", "stopped"]
 """`canary`: until that is through; `stopped`: until a person has decided about a bad one."""
@@ -47,7 +49,9 @@ def admit(db: Connection, settings: Settings, account: str, job: Job, batch: Bat
     budgets.hold(db)
     reach("admit.sum_read")
     over_budget = _over_budget(db, settings, job, batch)
-    return over_budget if job.at_once else over_budget or _over_capacity(db, settings, account, job, batch)
+    if over_budget or job.at_once:
+        return over_budget
+    return _over_own_limit(db, job) or _over_capacity(db, settings, account, job, batch)
 
 
 def set_budget(pipeline: Pipeline, job_id: str, usd: float) -> None:
@@ -124,6 +128,16 @@ def _over_budget(db: Connection, settings: Settings, job: Job, batch: Batch) -> 
                 f"and this batch may cost {in_usd(batch.bound_usd)}; raise {setting} to send it",
             )
     return None
+
+
+def _over_own_limit(db: Connection, job: Job) -> Waits | None:
+    most = job.metadata.get(MOST_IN_FLIGHT)
+    if not isinstance(most, int) or (flying := budgets.in_flight(db, job.task)) < most:
+        return None
+    return Waits(
+        "capacity",
+        f"capacity: {flying:,} of at most {most:,} batches of {job.task} are in flight; it goes when one ends",
+    )
 
 
 def _over_capacity(db: Connection, settings: Settings, account: str, job: Job, batch: Batch) -> Waits | None:

@@ -191,7 +191,7 @@ def _started_by(job: Job) -> str:
     return ", ".join(word for word in words if word) or "somebody"
 
 
-_ORIGINS = {"command": "with the command", "dagster": "in Dagster"}
+_ORIGINS = {"command": "with the command", "dagster": "in Dagster", "python": "in Python"}
 
 
 def _attempt(job: Job) -> AttemptTold:

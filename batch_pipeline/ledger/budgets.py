@@ -63,6 +63,17 @@ def queued_tokens(db: Connection, account: str, model: str, since: float | None 
     return int(cast("int | None", db.scalar(queued)) or 0)
 
 
+def in_flight(db: Connection, task: str) -> int:
+    """Batches of a task that the provider has, or may have, and has not ended."""
+    flying = (
+        select(func.count())
+        .select_from(batches.join(sends, (sends.c.batch_id == batches.c.batch_id) & sends.c.end.is_(None)))
+        .join(jobs, jobs.c.job_id == batches.c.job_id)
+        .where(jobs.c.task == task, batches.c.ended_at.is_(None))
+    )
+    return db.scalar(flying) or 0
+
+
 def _sum(db: Connection, *conditions: ColumnElement[bool]) -> float:
     counted = select(sends.c.batch_id).where(sends.c.batch_id == batches.c.batch_id, _ALIVE).exists()
     spent = _of_jobs(func.coalesce(batches.c.cost_usd, batches.c.bound_usd)).where(counted)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from filelock import FileLock
 
-from batch_pipeline.batches.admission import set_budget
+from batch_pipeline.batches.admission import MOST_IN_FLIGHT, set_budget
 from batch_pipeline.batches.files import make_folder
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.plan import Order, plan
@@ -91,7 +91,7 @@ def _planned(pipeline: Pipeline, wanted: Plan, group: Group, known: Sequence[Job
     if wanted.budget_usd is not None:
         metadata["budget_usd"] = wanted.budget_usd if groups == 1 and not known else 0.0  # nothing goes before `_share`
     if wanted.max_batches_in_flight is not None:
-        metadata["max_batches_in_flight"] = wanted.max_batches_in_flight
+        metadata[MOST_IN_FLIGHT] = wanted.max_batches_in_flight
     task = replace(group.task, records=store.records_sql(wanted.name, rows))
     job = plan(pipeline, Order(task, Selection(which="all"), key=key, metadata=metadata))
     return job if job.records else None
