@@ -14,6 +14,7 @@ from batch_pipeline.errors import InvalidSelection, InvalidTask
 from batch_pipeline.tasks.task import BatchTask
 from batch_pipeline.warehouse.answers import type_of_column
 from batch_pipeline.warehouse.names import quoted, text_literal
+from batch_pipeline.warehouse.rows import is_of_rows
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -142,6 +143,8 @@ def _check_columns(task: BatchTask, columns: Mapping[str, str]) -> None:
 
 
 def _check_answer_columns(connection: DuckDBPyConnection, task: BatchTask) -> None:
+    if is_of_rows(connection, task.name):
+        raise InvalidTask(f"Task `{task.name}`: the table of that name holds rows that were loaded; rename the task.")
     for name, kind in task.answer_columns.items():
         there = type_of_column(connection, task.name, name)
         if there is not None and there != _normal_type(connection, kind):

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from batch_pipeline.batches.pipeline import Pipeline
     from batch_pipeline.sources.files import Loaded
     from batch_pipeline.sources.github import Progress, Pulled
+    from batch_pipeline.sources.rows import LoadedRows
 
 group = typer.Typer(help="Records in: from files, or from GitHub.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -122,7 +123,7 @@ def load_files(
     return loaded
 
 
-def tell_problems(loaded: Loaded) -> None:
+def tell_problems(loaded: Loaded | LoadedRows) -> None:
     """Names each file and line that could not be read; the others were."""
     for problem in loaded.problems[:_MOST_PROBLEMS]:
         tell_error(str(problem))

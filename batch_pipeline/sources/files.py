@@ -69,7 +69,7 @@ def load_issues(
         InvalidSelection: A pattern matches no file, or `repo` is no repository's name. Nothing was loaded.
     """
     default_repo = check_repo_name(repo) if repo else None
-    paths = _matching(patterns)
+    paths = matching_files(patterns)
     with reading_room() as room:
         unread = read_files(room, paths)
         shape_issues(room, default_repo)
@@ -98,8 +98,12 @@ def _hand_over(room: DuckDBPyConnection, warehouse: Warehouse, night: date, coll
         return add_issues(connection, shaped_issues(room), night, collected_at)
 
 
-def _matching(patterns: Sequence[str]) -> list[str]:
-    """The files, each once, by name."""
+def matching_files(patterns: Sequence[str]) -> list[str]:
+    """The files of names, globs and folders, each once, by name.
+
+    Raises:
+        InvalidSelection: One of them matches no file.
+    """
     return sorted({path for pattern in patterns for path in _files_of(pattern)})
 
 
