@@ -144,7 +144,9 @@ def _send(
             continue
         if not all(batch.wait_kind == "canary" for batch in _waiting(standing)):
             unsent.append(reasons[0])
-        context.log.warning("%s: not sent yet: %s. The monitor asks again.", cell, "; ".join(reasons))
+        stopped_by_canary = any(now.stopped for now in standing)  # its reason may quote an answer
+        why = "stopped by its canary, see the observation" if stopped_by_canary else "; ".join(reasons)
+        context.log.warning("%s: not sent yet: %s. The monitor asks again.", cell, why)
         yield dg.AssetObservation(
             submission_key,
             description=f"Not sent yet: {reasons[0]}",

@@ -26,6 +26,7 @@ from batch_pipeline.batches.prune import prune
 from batch_pipeline.batches.status import status
 from batch_pipeline.batches.turn import place, submit_job
 from batch_pipeline.errors import UsageError
+from batch_pipeline.ledger.budgets import queued_tokens
 from batch_pipeline.ledger.jobs import Job
 from batch_pipeline.local_server import RunningServer
 from batch_pipeline.settings import Settings
@@ -167,6 +168,8 @@ class TestKilledInTheMiddle:
     def test_what_was_answered_is_not_asked_again(self, paid: Make) -> None:
         with killed_after(2, paid) as (there, pipeline, job):
             assert status(pipeline, job.job_id).state == "in_flight"
+            with pipeline.ledger.read() as db:  # the queue of batches is not filled by it
+                assert queued_tokens(db, pipeline.provider("openai").account, job.model) == 0
             torn = pipeline.folder(job.job_id).answers(0)
             torn.write_bytes(torn.read_bytes() + b'{"id": "at_once_note-5", "custom_id": "note-')
             assert run(pipeline, job).outcomes == {"answered": 6}
@@ -327,7 +330,7 @@ def test_a_budget_holds(paid: Make) -> None:
         assert there.bodies == []
 
 
-def test_the_token_queue_does_not_hold_it_nor_does_it_fill_that(make_pipeline: Make, books: Books) -> None:
+def test_the_token_queue_does_not_hold_it(make_pipeline: Make, books: Books) -> None:
     books.order({"kind": "slow", "stage": "in_progress", "seconds": 30})
     pipeline = make_pipeline(enqueued_tokens=1_000_000)
     write_notes(pipeline, 2)
