@@ -23,6 +23,7 @@ from batch_pipeline.ledger.jobs import Job
 from batch_pipeline.tasks.snapshot import TaskSnapshot
 from batch_pipeline.warehouse import lookups, results
 from batch_pipeline.warehouse.results import Absent, Stored, Written
+from batch_pipeline.warehouse.without_pandas import without_pandas
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -47,6 +48,7 @@ class _LookAgain(Exception):
         self.missing = missing
 
 
+@without_pandas()
 def collect(pipeline: Pipeline, job_id: str) -> Collected:
     """Collects every batch of the job that has ended, and hands over what it shares with other jobs.
 

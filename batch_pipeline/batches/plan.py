@@ -41,6 +41,7 @@ from batch_pipeline.settings import Mode, ProviderName
 from batch_pipeline.tasks.snapshot import TaskSnapshot
 from batch_pipeline.tasks.task import BatchTask
 from batch_pipeline.warehouse import plan_index
+from batch_pipeline.warehouse.without_pandas import without_pandas
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -72,6 +73,7 @@ class Order:
         return replace(self.selection, which="all") if self.force else self.selection
 
 
+@without_pandas()
 def plan(pipeline: Pipeline, order: Order) -> Job:
     """Plans the order, or finds the job that it was planned as; its canary is planned before it.
 
@@ -168,6 +170,7 @@ def _locked(folder: JobFolder) -> Generator[None]:
         lock.release()
 
 
+@without_pandas()
 def write_plan(
     pipeline: Pipeline,
     job: Job,
@@ -319,7 +322,7 @@ def job_of(order: Order, snapshot: TaskSnapshot) -> Job:
         provider=snapshot.provider,
         model=snapshot.model,
         snapshot=snapshot.model_dump_json(),
-        job_type=order.job_type,
+        job_type="embedding" if order.task.embeds and order.job_type == "task" else order.job_type,
         partition_key=order.partition_key,
         selection=told | ({"force": True} if order.force else {}),
         created_at=time.time(),

@@ -24,11 +24,13 @@ from batch_pipeline.ledger.jobs import Job
 from batch_pipeline.tasks.snapshot import TaskSnapshot
 from batch_pipeline.warehouse import lookups
 from batch_pipeline.warehouse.lookups import Open, OpenRecord
+from batch_pipeline.warehouse.without_pandas import without_pandas
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 
+@without_pandas()
 def retry(pipeline: Pipeline, root_job_id: str, *, on_request: bool = False) -> Job | None:
     """Makes the next attempt, where one is due; closes the job where none is.
 

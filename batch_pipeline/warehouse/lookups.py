@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -11,19 +12,20 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
+# a list of 10,000 as one JSON text: as a list, DuckDB takes ten times as long to look at each of its values
 _ANSWERED = """
     SELECT DISTINCT requests.fingerprint
     FROM batch_requests AS requests
     JOIN batch_results AS results USING (batch_id, custom_id)
     WHERE results.outcome = 'answered'
-      AND requests.fingerprint IN (SELECT unnest($fingerprints))
+      AND requests.fingerprint IN (SELECT unnest(from_json($fingerprints, '["VARCHAR"]')))
 """
 
 _TRIES = """
     SELECT requests.fingerprint, count(*) AS tries
     FROM batch_requests AS requests
     JOIN batch_results AS results USING (batch_id, custom_id)
-    WHERE requests.fingerprint IN (SELECT unnest($fingerprints))
+    WHERE requests.fingerprint IN (SELECT unnest(from_json($fingerprints, '["VARCHAR"]')))
       AND results.outcome <> 'cancelled'
       AND results.error_code IS DISTINCT FROM 'token_limit_exceeded'
     GROUP BY requests.fingerprint
@@ -32,13 +34,13 @@ _TRIES = """
 
 def answered(connection: DuckDBPyConnection, fingerprints: Sequence[str]) -> set[str]:
     """Those of the fingerprints that have an answer, in whatever job."""
-    rows = connection.execute(_ANSWERED, {"fingerprints": list(fingerprints)}).fetchall()
+    rows = connection.execute(_ANSWERED, {"fingerprints": json.dumps(list(fingerprints))}).fetchall()
     return {str(fingerprint) for (fingerprint,) in rows}
 
 
 def tries(connection: DuckDBPyConnection, fingerprints: Sequence[str]) -> dict[str, int]:
     """How often each was sent, over all jobs; not counted: cancelled, or in a batch larger than the queue."""
-    rows = connection.execute(_TRIES, {"fingerprints": list(fingerprints)}).fetchall()
+    rows = connection.execute(_TRIES, {"fingerprints": json.dumps(list(fingerprints))}).fetchall()
     return {str(fingerprint): int(count) for fingerprint, count in rows}
 
 
