@@ -191,7 +191,13 @@ def _started_by(job: Job) -> str:
     return ", ".join(word for word in words if word) or "somebody"
 
 
-_ORIGINS = {"command": "with the command", "dagster": "in Dagster", "python": "in Python"}
+_ORIGINS = {
+    "command": "with the command",
+    "dagster": "in Dagster",
+    "python": "in Python",
+    "rest": "over REST",
+    "schedule": "by a schedule",
+}
 
 
 def _attempt(job: Job) -> AttemptTold:

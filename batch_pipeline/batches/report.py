@@ -13,7 +13,7 @@ from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.prices import Price
 from batch_pipeline.batches.status import FINAL, BatchStatus, JobStatus, statuses
 from batch_pipeline.ledger.batches import Batch
-from batch_pipeline.ledger.jobs import Job
+from batch_pipeline.ledger.jobs import META, Job
 from batch_pipeline.ledger.rows import row_of
 from batch_pipeline.ledger.tables import batches, jobs
 from batch_pipeline.settings import ProviderName
@@ -56,11 +56,11 @@ def price_threshold(pipeline: Pipeline, provider: ProviderName, model: str) -> i
 
 
 def _usd(price: Price, tokens: Iterable[Tokens]) -> float:
-    return sum(_usd_of_sums(price, counts) for counts in tokens)
+    return sum(usd_of_sums(price, counts) for counts in tokens)
 
 
-def _usd_of_sums(price: Price, tokens: Tokens) -> float:
-    """Sums can be priced together where all of them are on the same side of the threshold."""
+def usd_of_sums(price: Price, tokens: Tokens) -> float:
+    """What sums of tokens cost in USD; they can be priced together, being on the same side of the threshold."""
     rates = price.long_context if tokens.long and price.long_context is not None else price.base
     plain = max(0, tokens.input_tokens - tokens.cached_tokens - tokens.cache_write_tokens)
     return (
@@ -112,12 +112,19 @@ def _job_row(standing: JobStatus, chain: Sequence[_Kept]) -> Row:
         "cost_estimate": standing.estimated_cost_usd,
         "cost_usd": standing.cost_usd,
         "error_message": next(messages, None),
-        "metadata": json.dumps(job.metadata | {"outcomes": dict(standing.outcomes), "attempts": standing.attempts}),
+        "metadata": json.dumps(
+            job.meta | _own(job) | {"outcomes": dict(standing.outcomes), "attempts": standing.attempts}
+        ),
         "created_at": job.created_at,
         "submitted_at": min((row.submitted_at for row in rows if row.submitted_at), default=None),
         "completed_at": job.closed_at if standing.state in FINAL else None,
         "expires_at": max((row.expires_at for row in rows if row.expires_at), default=None),
     }
+
+
+def _own(job: Job) -> Row:
+    """What we keep with a job, without what somebody else put there."""
+    return {name: value for name, value in job.metadata.items() if name != META}
 
 
 def _batch_rows(standing: JobStatus, chain: Sequence[_Kept]) -> list[Row]:

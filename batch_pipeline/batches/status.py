@@ -62,6 +62,8 @@ class JobStatus:
     reused: int
     mode: Mode
     canary: str | None
+    job_type: str
+    metadata: Mapping[str, str]
 
     @property
     def answered(self) -> int:
@@ -93,6 +95,12 @@ def statuses(pipeline: Pipeline, limit: int | None = None) -> list[JobStatus]:
     """All jobs, the newest first; a handful of queries, however many there are."""
     with pipeline.ledger.read() as db:
         return _statuses(db, [job.job_id for job in jobs.newest(db, limit)])
+
+
+def statuses_of(pipeline: Pipeline, root_job_ids: Sequence[str]) -> list[JobStatus]:
+    """These jobs, in this order."""
+    with pipeline.ledger.read() as db:
+        return _statuses(db, root_job_ids)
 
 
 def batch_state(batch: Batch, send: Send | None) -> BatchState:
@@ -151,6 +159,8 @@ def _status(
         reused=root.reused,
         mode=TaskSnapshot.model_validate_json(root.snapshot).mode,
         canary=root.canary,
+        job_type=root.job_type,
+        metadata=root.meta,
     )
 
 

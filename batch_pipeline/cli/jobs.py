@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -62,19 +63,32 @@ def show_status(
 def list_jobs(
     *,
     limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="At most so many, the newest first.")] = 50,
+    job_type: Annotated[
+        str | None, typer.Option("--type", metavar="TYPE", help="task, eval, embedding or reprocess.")
+    ] = None,
+    meta: Annotated[
+        list[str] | None, typer.Option("--meta", metavar="NAME=TEXT", help="Those with this metadata.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the jobs, the newest first, as the ledger knows them."""
-    from batch_pipeline.batches.status import statuses
+    """List the jobs, the newest first, as the ledger knows them.
 
+    Example: batch-pipeline list --type eval --meta team=search
+    """
+    from batch_pipeline.batches import listing
+
+    wanted = listing.Wanted(job_type=job_type, meta=listing.read_meta(meta or ()))
     with opened() as pipeline:
-        found = statuses(pipeline, limit)
+        found = listing.list_jobs(pipeline, wanted, limit).jobs
     if as_json:
         print_json([job_as_json(one) for one in found])
     elif not found:
         say("There are no jobs yet: `batch-pipeline submit TASK` makes one.")
     else:
         print_table(_LIST, [_row(one) for one in found])
+        if described := [(one.job_id, _described(one)) for one in found if _described(one)]:
+            say("\nDescribed:")
+            print_facts(described)
         if waiting := [(one.job_id, one.waits_for) for one in found if one.waits_for]:
             say("\nWaiting:")
             print_facts(waiting)
@@ -188,6 +202,8 @@ class _JobTold:
     created_at: float
     mode: str
     canary: str | None
+    job_type: str
+    metadata: Mapping[str, str]
 
 
 def job_as_json(now: JobStatus) -> dict[str, object]:
@@ -350,6 +366,11 @@ def _spoken(state: str) -> str:
 
 def _mode(now: JobStatus) -> str:
     return "" if now.mode == "batch" else f", {now.mode}"
+
+
+def _described(now: JobStatus) -> str:
+    kind = [] if now.job_type == "task" else [now.job_type]
+    return ", ".join([*kind, *(f"{name}={value}" for name, value in now.metadata.items())])
 
 
 def _row(now: JobStatus) -> tuple[object, ...]:

@@ -12,6 +12,8 @@ from batch_pipeline.cli.placed import place_order, say_estimate, show_dry_run
 from batch_pipeline.cli.session import opened
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from batch_pipeline.batches.select import Which
     from batch_pipeline.settings import Mode
     from batch_pipeline.sources.files import Loaded
@@ -87,6 +89,10 @@ def submit(
     flex: Annotated[
         bool, typer.Option("--flex", help="With --realtime: by flex processing, slower, at the price of a batch.")
     ] = False,
+    meta: Annotated[
+        list[str] | None,
+        typer.Option("--meta", metavar="NAME=TEXT", help="Kept with the job, to find it by; may be given again."),
+    ] = None,
     dry: Annotated[bool, typer.Option("--dry-run", help="Show what it would come to; send nothing.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -99,7 +105,7 @@ def submit(
     from batch_pipeline.batches.select import Selection
     from batch_pipeline.tasks.registry import load_tasks
 
-    metadata = started_by_hand()
+    metadata = started_by_hand() | _meta(meta or ())
     if (own := finite_usd(budget)) is not None:
         metadata["budget_usd"] = own
     mode = _mode(realtime=realtime, flex=flex)
@@ -137,6 +143,12 @@ def submit(
     if loaded and loaded.problems:
         tell_problems(loaded)
         raise typer.Exit(1)
+
+
+def _meta(given: Sequence[str]) -> dict[str, object]:
+    from batch_pipeline.batches.listing import META, read_meta
+
+    return {META: read_meta(given)} if given else {}
 
 
 def started_by_hand() -> dict[str, object]:

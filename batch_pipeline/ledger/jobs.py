@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from typing import cast
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
 
 from batch_pipeline.errors import PlanSuperseded, UnknownJob
 from batch_pipeline.ledger.rows import chunked, row_of
@@ -19,6 +20,8 @@ MODE = "mode"
 """In a job's metadata, where it is not answered in batches: how it is; its snapshot says so too."""
 CANARY, CANARY_FOR = "canary", "canary_for"
 """In a job's metadata: the job that goes before it; in that one's, the job that it goes before."""
+META = "meta"
+"""In a job's metadata: what whoever asked for it wants to find there, texts by name."""
 
 _FIGURES = {
     *("planned_at", "selected", "skipped", "given_up", "records", "requests", "reused", "waiting", "unsendable"),
@@ -72,6 +75,12 @@ class Job:
     def at_once(self) -> bool:
         """Answered request by request, and not in batches."""
         return MODE in self.metadata
+
+    @property
+    def meta(self) -> dict[str, str]:
+        """What whoever asked for it wants to find there."""
+        found = self.metadata.get(META)
+        return cast("dict[str, str]", found) if isinstance(found, dict) else {}
 
     @property
     def canary(self) -> str | None:
@@ -130,6 +139,36 @@ def newest(db: Connection, limit: int | None = None) -> list[Job]:
     """Jobs without their attempts, the newest first."""
     roots = select(jobs).where(jobs.c.attempt == 1).order_by(jobs.c.created_at.desc(), jobs.c.job_id).limit(limit)
     return [row_of(Job, row) for row in db.execute(roots).mappings()]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which jobs; what is None, or empty, does not narrow. `before`: those after this one, in `newest`'s order."""
+
+    task: str | None = None
+    job_type: str | None = None
+    meta: Mapping[str, str] = field(default_factory=dict[str, str])
+    before: tuple[float, str] | None = None
+
+    def conditions(self) -> list[ColumnElement[bool]]:
+        """As SQL."""
+        found = [jobs.c.attempt == 1]
+        if self.task is not None:
+            found.append(jobs.c.task == self.task)
+        if self.job_type is not None:
+            found.append(jobs.c.job_type == self.job_type)
+        for name, value in self.meta.items():
+            found.append(jobs.c.metadata[(META, name)].as_string() == value)
+        if self.before is not None:
+            at, job_id = self.before
+            found.append((jobs.c.created_at < at) | ((jobs.c.created_at == at) & (jobs.c.job_id > job_id)))
+        return found
+
+
+def newest_of(db: Connection, wanted: Wanted, limit: int) -> list[Job]:
+    """Those of the jobs, without their attempts, the newest first."""
+    rows = select(jobs).where(*wanted.conditions()).order_by(jobs.c.created_at.desc(), jobs.c.job_id).limit(limit)
+    return [row_of(Job, row) for row in db.execute(rows).mappings()]
 
 
 def attempts(db: Connection, root_job_id: str) -> list[Job]:

@@ -48,7 +48,7 @@ def test_a_query_is_combined_with_every_other_way_to_select(loaded: Command, iss
         ("SELECT title, body FROM issues", "`record_id`"),
         ("SELECT record_id, title FROM issues", "no column `body`, which task `issue_kind` needs"),
         ("SELECT record_id, titel AS title, body FROM issues", 'Candidate bindings: "title"'),
-        ("FROM isues", "issues, request_records"),
+        ("FROM isues", "issues, python_items, request_records"),
         ("COPY issues TO '/tmp/never.csv'", "a COPY"),
         ("FROM read_csv('/etc/passwd')", "`read_csv`"),
         ("SELECT getenv('HOME') AS record_id, title, body FROM issues", "`getenv`"),
@@ -86,3 +86,24 @@ def test_a_role_is_chosen_with_what_goes_tonight(loaded: Command, books: Books) 
     assert told == [{"variant": "coder", "n": 1}, {"variant": "planner", "n": 2}]
     assert "no order `mood`" in loaded("submit", "issue-work", "--variant", "coder", "--order", "mood").sentence
     assert books.lines_executed == 3
+
+
+def test_metadata_is_kept_with_a_job_and_finds_it_again(loaded: Command) -> None:
+    given = ("--meta", "team=search", "--meta", "ticket=a=b")
+    job = loaded("submit", "issue-kind", "--limit", "1", *given, "--json").json["job_id"]
+    loaded("submit", "issue-kind", "--limit", "1", "--meta", "budget_usd=0", "--json")
+    (found,) = loaded("list", "--meta", "ticket=a=b", "--json").json
+    assert (found["job_id"], found["job_type"]) == (job, "task")
+    assert found["metadata"] == {"team": "search", "ticket": "a=b"}
+    assert loaded("list", "--meta", "team=other", "--json").json == []
+    assert loaded("list", "--type", "eval", "--json").json == []
+    assert "team=search, ticket=a=b" in loaded("list").out
+    rows = loaded("query", f"SELECT metadata->>'team' AS team FROM batch_jobs WHERE job_id = '{job}'", "--json").json
+    assert rows == [{"team": "search"}]
+
+
+@pytest.mark.parametrize("given", ["team", "a b=c", f"{'n' * 65}=c", f"team={'c' * 513}"])
+def test_metadata_that_can_not_be_found_again_is_refused(loaded: Command, given: str) -> None:
+    ran = loaded("submit", "issue-kind", "--meta", given)
+    assert ran.code == 2
+    assert "Metadata" in ran.sentence
