@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from batch_pipeline.cli.output import AsJson, Column, plural, print_facts, print_json, print_table, say, usd
 from batch_pipeline.cli.session import opened
+from batch_pipeline.cli.spending import By, show_spending, year_in_words
 
 if TYPE_CHECKING:
     from batch_pipeline.batches.cost import Cost, Count
@@ -24,17 +26,34 @@ def cost(
         str | None, typer.Argument(metavar="[JOB]", help="The job's id; without it, all, by task and model.")
     ] = None,
     *,
+    by: Annotated[
+        By | None, typer.Option("--by", help="Sum all jobs by this, and compare realtime, flex, batch and paid.")
+    ] = None,
+    chart: Annotated[
+        Path | None,
+        typer.Option("--chart", metavar="FILE.png", dir_okay=False, help="Draw it: by task, or as --by says."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Compare what was estimated, what the rows add up to, and what the provider says; in each mode.
 
-    Example: batch-pipeline cost --json
+    Of all jobs, it says what batches save in a year at the present rate: what they saved in the last 30 days (fewer
+    where the first job is younger), by the day, times 365. A night is that of a job's partition.
+
+    Example: batch-pipeline cost --by repo --chart cost.png
     """
     from batch_pipeline.batches.cost import cost_of, costs
 
+    if job is not None and (by or chart):
+        raise typer.BadParameter("--by and --chart compare all jobs; leave the job's id out.")
+    if by or chart:
+        with opened() as pipeline:
+            show_spending(pipeline, by or "task", chart, as_json=as_json)
+        return
     with opened() as pipeline:
         found = [cost_of(pipeline, job)] if job is not None else costs(pipeline)
         priced_as = pipeline.settings.price_as
+        saving = None if job or as_json or not found else year_in_words(pipeline)
     if as_json:
         told = [_told(one) for one in found]
         print_json({"job_id": job} | told[0] if job is not None else told)
@@ -47,6 +66,8 @@ def cost(
         for one in found:
             if not one.agrees:
                 say(f"{one.task}, {one.model}: {_verdict(one)}")
+        if saving:
+            say(f"\n{saving}")
 
 
 def _told(one: Cost) -> dict[str, object]:

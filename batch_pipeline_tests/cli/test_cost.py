@@ -78,3 +78,36 @@ def test_an_unknown_job_has_no_cost(offline: Command) -> None:
     ran = offline("cost", "nope")
     assert ran.code == 2
     assert "no job `nope`" in ran.sentence
+
+
+@pytest.mark.parametrize("by", ["task", "model", "repo", "night", "day"])
+def test_all_jobs_are_compared_by_anything(paid: Command, issue_files: Path, by: str) -> None:
+    paid("collect", submitted(paid, issue_files), *POLL)
+    told = paid("cost", "--by", by, "--json").json
+    (group,) = told["groups"]
+    assert (told["by"], group["answered"], told["total"]["paid_usd"]) == (by, 3, group["paid_usd"])
+    assert 0 < group["paid_usd"] == pytest.approx(group["batch_usd"])
+    assert group["saved_usd"] == pytest.approx(group["realtime_usd"] - group["batch_usd"])
+    assert told["year"]["year_usd"] == pytest.approx(365 * group["saved_usd"])
+    ran = paid("cost", "--by", by)
+    assert group[by] in ran.out
+    assert "a year at this rate" in ran.out
+    assert all(len(line) <= 120 for line in ran.out.splitlines())
+
+
+def test_a_chart_is_drawn_into_a_file(command: Command, issue_files: Path, tmp_path: Path) -> None:
+    assert "no jobs yet" in command("cost", "--by", "task").out
+    command("collect", submitted(command, issue_files), *POLL)
+    ran = command("cost", "--chart", tmp_path / "cost.png")
+    assert (ran.code, (tmp_path / "cost.png").read_bytes()[:4]) == (0, b"\x89PNG")
+    assert "What ran on this machine was free" in ran.out
+    ran = command("cost", "--chart", tmp_path / "nowhere" / "cost.png")
+    assert (ran.code, "can't be written" in ran.sentence) == (1, True)
+
+
+def test_what_all_jobs_came_to_is_told_with_a_years_saving(command: Command, issue_files: Path) -> None:
+    job = submitted(command, issue_files)
+    command("collect", job, *POLL)
+    assert "/ 1 day x 365" in command("cost").out
+    ran = command("cost", job, "--by", "task")
+    assert (ran.code, "leave the job's id out" in ran.err) == (2, True)
