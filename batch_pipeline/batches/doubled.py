@@ -26,6 +26,8 @@ def cancel_doubled(pipeline: Pipeline, provider: Provider, listed: Iterable[Batc
     """
     found: list[str] = []
     for remote in unknown(pipeline, listed):
+        if remote.status == "validating" or remote.executed_nothing:
+            continue  # the fence holds, or that is not known yet: without its file it fails
         claim = (remote.metadata or {})["claim"]
         with pipeline.ledger.begin() as db:
             send = sends.given_up(db, claim)

@@ -94,8 +94,8 @@ def adopt_unknown(pipeline: Pipeline, account: str, listed: Iterable[BatchObject
 
 
 def orphans(pipeline: Pipeline, listed: Iterable[BatchObject]) -> list[str]:
-    """The listed batches that carry this pipeline's id, and that nothing here knows."""
-    return [remote.id for remote in unknown(pipeline, listed)]
+    """The listed batches that carry this pipeline's id, that nothing here knows, and that may have cost something."""
+    return [remote.id for remote in unknown(pipeline, listed) if not remote.executed_nothing]
 
 
 def unknown(pipeline: Pipeline, listed: Iterable[BatchObject]) -> list[BatchObject]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import cast
 
 import orjson
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -36,7 +37,8 @@ def ask(content: Content, provider: ProviderName = "local", endpoint: TaskEndpoi
         name="mood", records="FROM notes", prompt=prompt, system="Say.", answer=Mood, endpoint=endpoint
     )  # fmt: skip
     asking = Asking(task, task.snapshot(provider, "gpt-6-luna"), TokenCounter("gpt-6-luna"))
-    (chunk,) = asking.chunks([{"record_id": "1", "repo": None, "night": None, "content_hash": "h"}])
+    rows = pa.RecordBatch.from_pylist([{"record_id": "1", "repo": None, "night": None, "content_hash": "h"}])
+    (chunk,) = asking.chunks(rows)
     ((fingerprint, line),) = chunk.lines.items()
     request = cast("dict[str, dict[str, object]]", orjson.loads(line))
     body = request.get("params") or request["body"]

@@ -70,7 +70,7 @@ def test_one_that_is_ended_goes_on_under_its_key(
             there.wait_for(2)
             began = time.monotonic()
             process.send_signal(sent)
-            assert process.wait(5) != 0
+            assert process.wait(10) != 0  # within 5 s, on a machine that does nothing else
             assert time.monotonic() - began < 5
         finally:
             process.kill()
