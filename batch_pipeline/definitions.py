@@ -12,6 +12,7 @@ from batch_pipeline.assets.media import build_media
 from batch_pipeline.assets.reports import build_reports
 from batch_pipeline.assets.reprocess import build_reprocess_failed
 from batch_pipeline.assets.task_assets import build_batch_assets
+from batch_pipeline.automation.failures import build_failed_runs
 from batch_pipeline.automation.jobs import collect_issues, reprocess
 from batch_pipeline.automation.schedules import build_nightly
 from batch_pipeline.automation.sensors import build_batch_monitor, build_collected_issues
@@ -34,6 +35,7 @@ def build_definitions() -> dg.Definitions:
         sensors=[
             build_collected_issues(task_assets, settings=settings),
             build_batch_monitor([*task_assets, *reports], settings=settings),
+            build_failed_runs(),
         ],
         resources={"pipeline": PipelineResource(), "warehouse": WarehouseResource()},
         executor=dg.in_process_executor,

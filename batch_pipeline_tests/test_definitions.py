@@ -34,6 +34,7 @@ def test_there_are_exactly_these_assets(repository: dg.RepositoryDefinition) -> 
         "adhoc_jobs",
         "batch_jobs",
         "spend",
+        "operations",
         "eval_scores",
         "reprocess_failed",
     }
@@ -42,7 +43,7 @@ def test_there_are_exactly_these_assets(repository: dg.RepositoryDefinition) -> 
 def test_there_are_exactly_these_jobs_schedules_and_sensors(repository: dg.RepositoryDefinition) -> None:
     assert {job.name for job in repository.get_all_jobs()} == {"__ASSET_JOB", "collect_issues", "reprocess"}
     assert {schedule.name for schedule in repository.schedule_defs} == {"nightly"}
-    assert {sensor.name for sensor in repository.sensor_defs} == {"collected_issues", "batch_monitor"}
+    assert {sensor.name for sensor in repository.sensor_defs} == {"collected_issues", "batch_monitor", "failed_runs"}
 
 
 def test_schedule_and_sensors_run_by_themselves(repository: dg.RepositoryDefinition) -> None:

@@ -2,13 +2,12 @@
 
 # no `from __future__ import annotations`: Dagster reads the annotations of a step, and can't read them as text
 
-from base64 import b64encode
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import dagster as dg
 
 from batch_pipeline.assets import keys
-from batch_pipeline.assets.metadata import table
+from batch_pipeline.assets.metadata import picture, table
 from batch_pipeline.assets.reporting import Event, Metadata
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.evaluation.refresh import refresh_scores
@@ -61,12 +60,11 @@ def _metadata(scores: Sequence[Score]) -> Metadata:
         return {"dagster/row_count": 0, "scores": dg.MetadataValue.md(f"*none yet:* {HOW}")}
     from batch_pipeline.evaluation.plot import plot_scores
 
-    picture = b64encode(plot_scores(scores)).decode()
     columns = ["task", "field", "model", "prompt", "variant", "answered", "accuracy", "95 %", "macro F1", "cost (USD)"]
     return {
         "dagster/row_count": len(scores),
         "scores": table(columns, [_row(score) for score in scores]),
-        "plot": dg.MetadataValue.md(f"![accuracy and macro F1](data:image/png;base64,{picture})"),
+        "plot": picture(plot_scores(scores), "accuracy and macro F1"),
         **_over_time(scores),
     }
 

@@ -11,6 +11,7 @@ FILES = dg.AssetKey("files")
 ADHOC_JOBS = dg.AssetKey("adhoc_jobs")
 BATCH_JOBS = dg.AssetKey("batch_jobs")
 SPEND = dg.AssetKey("spend")
+OPERATIONS = dg.AssetKey("operations")
 EVAL_SCORES = dg.AssetKey("eval_scores")
 REPROCESS_FAILED = dg.AssetKey("reprocess_failed")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
@@ -139,6 +140,11 @@ def of_jobs(found: Sequence[JobFacts]) -> Metadata:
 def usd(amount: float) -> float:
     """To a millionth of a cent: what a single request may cost, and no digits beyond it."""
     return round(amount, 8)
+
+
+def picture(png: bytes, shows: str) -> dg.MetadataValue[Any]:
+    """A picture, within the metadata; `shows` is read where it can't be seen."""
+    return dg.MetadataValue.md(f"![{shows}](data:image/png;base64,{b64encode(png).decode()})")
 
 
 def markdown(frame: pd.DataFrame) -> dg.MetadataValue[Any]:

@@ -32,6 +32,8 @@ from batch_pipeline.ledger.jobs import Job
 
 MOST_RUNS = 10
 """Runs that one tick asks for: a hundred took 25 s to create."""
+REPORTS = (keys.BATCH_JOBS, keys.SPEND, keys.OPERATIONS, keys.EVAL_SCORES)
+"""What is told anew when jobs have come to their end."""
 COUNTER = "runs asked for"
 """The counter in the ledger that makes each run's key a new one."""
 UNFINISHED = (
@@ -147,7 +149,7 @@ class Asker:
             yield over_cells(None, [keys.ADHOC_JOBS], run_key=key, config=jobs_config({ADHOC_STEP: adhoc})), adhoc
 
     def _reports(self) -> list[dg.RunRequest]:
-        reports = [key for key in (keys.BATCH_JOBS, keys.SPEND, keys.EVAL_SCORES) if key in self.assets]
+        reports = [key for key in REPORTS if key in self.assets]
         key = f"reports:{self._count()}" if reports else None
         return [over_cells(None, reports, run_key=key, checks=self.report_checks)] if reports else []
 
