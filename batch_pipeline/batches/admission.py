@@ -130,6 +130,15 @@ def _over_budget(db: Connection, settings: Settings, job: Job, batch: Batch) -> 
     return None
 
 
+def spent_in_periods(db: Connection, settings: Settings) -> list[tuple[str, float | None, float]]:
+    """For the running day and month: its name, what may be spent in it, and what is spent or reserved, in USD."""
+    day, month, end = _day_and_month(settings)
+    return [
+        ("day", settings.budget_day_usd, budgets.spent_between(db, day, end)),
+        ("month", settings.budget_month_usd, budgets.spent_between(db, month, end)),
+    ]
+
+
 def _over_own_limit(db: Connection, job: Job) -> Waits | None:
     most = job.metadata.get(MOST_IN_FLIGHT)
     if not isinstance(most, int) or (flying := budgets.in_flight(db, job.task)) < most:

@@ -23,6 +23,7 @@ from batch_pipeline.cli import (
     query,
     reprocess,
     rows,
+    serve,
     similar,
     submit,
     tasks,
@@ -77,6 +78,7 @@ for group in (
     query,
     operations,
     local_server,
+    serve,
 ):
     group.add_to(app)
 

@@ -1,0 +1,65 @@
+"""The server's worker: a thread that takes rounds, and sends, polls and collects what was asked for.
+
+It keeps nothing that the ledger does not: whatever is killed, the next round of any process goes on from there.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+from batch_pipeline.batches.pipeline import Pipeline
+from batch_pipeline.batches.rounds import take_round
+
+log = logging.getLogger(__name__)
+
+PAUSE_SECONDS = 1.0
+"""Between two rounds; how often a provider is listed is another matter."""
+
+
+class Worker:
+    """Takes rounds until it is stopped.
+
+    Args:
+        pipeline: The pipeline; shared with the requests.
+    """
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline = pipeline
+        self._fresh = list[str]()
+        self._lock = threading.Lock()
+        self._woken = threading.Event()
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="worker", daemon=True)
+
+    def start(self) -> None:
+        """Begins."""
+        self._thread.start()
+
+    def wake(self, *fresh: str) -> None:
+        """There is something to do now; these jobs were just planned."""
+        with self._lock:
+            self._fresh += fresh
+        self._woken.set()
+
+    def stop(self, seconds: float) -> None:
+        """Ends after the round that is under way; one that takes longer than that dies with the process."""
+        self._stopped.set()
+        self._woken.set()
+        self._thread.join(seconds)
+
+    @property
+    def alive(self) -> bool:
+        """Whether it works."""
+        return self._thread.is_alive()
+
+    def _work(self) -> None:
+        while not self._stopped.is_set():
+            self._woken.clear()
+            with self._lock:
+                fresh, self._fresh = self._fresh, []
+            try:
+                take_round(self._pipeline, fresh)
+            except Exception:
+                log.exception("a round failed; the next one goes on")
+            self._woken.wait(PAUSE_SECONDS)
