@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from batch_pipeline.batches.download import Files, download
+from batch_pipeline.batches.garbage import no_cycles
 from batch_pipeline.batches.outcomes import GIVEN_UP, GOES_AGAIN
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.points import reach
@@ -149,7 +150,8 @@ def _store(pipeline: Pipeline, job: Job, batch: Batch, files: Files) -> tuple[St
                 return None, {}
         rows = Rows(pipeline, snapshot, files.garbled, judge_of(connection, snapshot, written))
         chunks = rows.of_errors(connection, written, batch) if files.failed else rows.of_files(files.paths)
-        stored = results.store_batch(connection, written, chunks, absent)
+        with no_cycles():
+            stored = results.store_batch(connection, written, chunks, absent)
         missing = stored.requests.get("missing", 0)
         if missing and batch.recheck_at is None and not job.at_once:
             raise _LookAgain(missing)
@@ -210,8 +212,8 @@ def _settle(pipeline: Pipeline, job: Job, batch: Batch, files: Files, stored: St
             sends.write(db, send, end="collected")
         given_up = {fp: end for fp, end in stored.ends.items() if end[0] in GIVEN_UP}
         fingerprints.give_up(db, job.job_id, job.task, {**given_up, **through})
-        fingerprints.forget_given_up(db, [fp for fp, end in stored.ends.items() if end[0] == "answered"])  # by --force
-        fingerprints.free(db, job.job_id, list(stored.ends))
+        fingerprints.forget_given_up(db, stored.answered)  # by --force
+        fingerprints.free(db, job.job_id, [*stored.answered, *stored.ends])
         strays = {"garbled": files.garbled.count, "foreign": stored.foreign, "doubled": stored.doubled}
         told: dict[str, object] = {name: count for name, count in strays.items() if count}
         if stored.cost_usd > batch.bound_usd:

@@ -112,7 +112,15 @@ class Price:
             ValueError: The columns differ in length.
         """
         written = [0] * len(input_tokens) if cache_write_tokens is None else cache_write_tokens
-        return list(map(self.cost, *_same_length(input_tokens, cached_tokens, output_tokens, written)))
+        columns = _same_length(input_tokens, cached_tokens, output_tokens, written)
+        if self.threshold is not None and max(input_tokens, default=0) > self.threshold:
+            return list(map(self.cost, *columns))
+        base = self.base
+        read, again, write, output = base.input, base.cached_input, base.cache_write, base.output
+        return [
+            (plain if (plain := asked - cached - new) > 0 else 0) * read + cached * again + new * write + said * output
+            for asked, cached, said, new in zip(*columns, strict=True)
+        ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from batch_pipeline.batches.download import Garbled
 from batch_pipeline.batches.embeddings import EmbeddingJudge
-from batch_pipeline.batches.money import Settlement
 from batch_pipeline.batches.outcomes import Result, judge, validator
 from batch_pipeline.batches.pipeline import Pipeline
+from batch_pipeline.batches.plain_rows import Row, plain_row, row_of
 from batch_pipeline.batches.poll import TOKEN_LIMIT
 from batch_pipeline.ledger.batches import Batch
 from batch_pipeline.tasks.snapshot import TaskSnapshot
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 CHUNK = 10_000
 """Rows that are in memory at a time."""
 FLOAT_BYTES = 4
+CHAT = "/v1/chat/completions"
 
 
 Judge = Callable[[OutputLine], Iterable[tuple[str, Result]]]
@@ -49,21 +50,29 @@ class Rows:
     def __init__(self, pipeline: Pipeline, snapshot: TaskSnapshot, garbled: Garbled, judge: Judge) -> None:
         self._judge = judge
         self._parse = parse_result_line if snapshot.endpoint == MESSAGES else parse_output_line
-        self._settlement = Settlement(pipeline.prices.tariff(snapshot.provider, snapshot.model, snapshot.mode))
+        self._plain = validator(snapshot.answer_schema) if snapshot.endpoint == CHAT else None
+        self._price = pipeline.prices.tariff(snapshot.provider, snapshot.model, snapshot.mode).paid
         self._garbled = garbled
         self._place = 0
 
     def of_files(self, paths: list[Path]) -> Generator[pa.Table]:
         """The rows of output and error files."""
         for lines in _chunks(paths):
-            rows: list[tuple[str, Result]] = []
+            rows: list[Row] = []
             for raw in lines:
-                line = self._parse(raw)
-                if line is None:
-                    self._garbled.count += bool(raw.strip())
+                plain = self._plain and plain_row(raw, self._plain)
+                if plain is not None:
+                    rows.append(plain)
                 else:
-                    rows.extend(self._judge(line))
+                    rows += self._rows_of(raw)
             yield self._table(rows)
+
+    def _rows_of(self, raw: bytes) -> list[Row]:
+        line = self._parse(raw)
+        if line is None:
+            self._garbled.count += bool(raw.strip())
+            return []
+        return [row_of(*judged) for judged in self._judge(line)]
 
     def of_errors(self, connection: DuckDBPyConnection, written: Written, batch: Batch) -> Generator[pa.Table]:
         """A batch that failed validation has no files: the lines that it names failed; none named, all did."""
@@ -72,40 +81,19 @@ class Rows:
         named = {line: error for error in batch.errors if isinstance(line := error.get("line"), int)}
         lines = list(named) or list(range(1, batch.requests + 1))
         rows = [
-            (custom_id, _failed(named.get(line) or (batch.errors[0] if batch.errors else {})))
+            row_of(custom_id, _failed(named.get(line) or (batch.errors[0] if batch.errors else {})))
             for line, custom_id in results.inputs_at_lines(connection, written, lines)
         ]
         yield self._table(rows)
 
-    def _table(self, rows: list[tuple[str, Result]]) -> pa.Table:
-        usages = [result.usage for _, result in rows]
-        tokens = {
-            "input_tokens": [usage.input_tokens for usage in usages],
-            "cached_tokens": [usage.cached_tokens for usage in usages],
-            "cache_write_tokens": [usage.cache_write_tokens for usage in usages],
-            "output_tokens": [usage.output_tokens for usage in usages],
-        }
+    def _table(self, rows: list[Row]) -> pa.Table:
+        found = list(zip(*rows, strict=True)) or [()] * len(Row._fields)
+        columns: dict[str, Any] = dict(zip(Row._fields, found, strict=True))
+        vectors = _vectors(columns.pop("vector"))
         start, self._place = self._place, self._place + len(rows)
-        return _table(
-            {
-                "custom_id": [custom_id for custom_id, _ in rows],
-                "place": range(start, self._place),
-                "outcome": [result.outcome for _, result in rows],
-                "http_status": [result.http_status for _, result in rows],
-                "error_code": [result.error_code for _, result in rows],
-                "error_message": [result.error_message for _, result in rows],
-                **tokens,
-                "reasoning_tokens": [usage.reasoning_tokens for usage in usages],
-                "cost_usd": self._settlement.add_columns(
-                    tokens["input_tokens"],
-                    tokens["cached_tokens"],
-                    tokens["output_tokens"],
-                    tokens["cache_write_tokens"],
-                ),
-                "response_text": [result.response_text for _, result in rows],
-            }
-            | _vectors([result.vector for _, result in rows])
-        )
+        tokens = (columns[f"{kind}_tokens"] for kind in ("input", "cached", "output", "cache_write"))
+        costs = self._price.costs(*tokens)
+        return _table(columns | {"place": range(start, self._place), "cost_usd": costs} | vectors)
 
 
 def too_many_tokens(batch: Batch) -> bool:

@@ -30,7 +30,7 @@ def take(db: Connection, job_id: str, wanted: Mapping[str, str]) -> dict[str, Ho
         Those that were not free, with their holders; a holder may be this very job.
     """
     held = holders(db, list(wanted))
-    rows = [(fingerprint, job_id, name) for fingerprint, name in wanted.items() if fingerprint not in held]
+    rows = sorted((fingerprint, job_id, name) for fingerprint, name in wanted.items() if fingerprint not in held)
     insert_many(db, inflight, ["fingerprint", "job_id", "custom_id"], rows)
     return held
 
@@ -82,7 +82,8 @@ def a_reason(db: Connection, job_ids: Sequence[str]) -> str | None:
 
 def forget_given_up(db: Connection, fingerprints: Sequence[str]) -> None:
     """A person asks for these again."""
-    db.execute(delete(given_up).where(among(db, given_up.c.fingerprint, fingerprints)))
+    if fingerprints and db.scalar(select(given_up.c.fingerprint).limit(1)) is not None:
+        db.execute(delete(given_up).where(among(db, given_up.c.fingerprint, fingerprints)))
 
 
 def forgive(db: Connection, fingerprints: Sequence[str]) -> list[Mapping[str, object]]:

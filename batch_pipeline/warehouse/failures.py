@@ -88,7 +88,7 @@ _FAILURES = """
         WHERE results.task = coalesce($task, results.task)
         QUALIFY row_number() OVER (
             PARTITION BY results.task, records.record_id, records.part, asked.variant
-            ORDER BY results.answered_at DESC, results.batch_id DESC
+            ORDER BY results.answered_at DESC, results.rowid DESC  -- providers give whole seconds: what was stored last
         ) = 1
     )
     SELECT task, record_id, variant, root_job_id, outcome, code, fingerprint

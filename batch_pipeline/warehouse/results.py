@@ -5,7 +5,7 @@ By batch, in one transaction: what the batch has there already is replaced, so d
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -48,17 +48,20 @@ _RECORDS = """
     WHERE records.share = 'sent'
 """
 
-# the first 2xx of a doubled row counts; a request that is in no row gets the outcome of what is absent
-_RESULTS = """
-    INSERT INTO batch_results BY NAME
-    WITH first_rows AS (
+# the first 2xx of a doubled row counts
+_FIRST_ROWS = """
         SELECT *
         FROM _collected_rows
         QUALIFY row_number() OVER (
             PARTITION BY custom_id
             ORDER BY coalesce(http_status BETWEEN 200 AND 299, false) DESC, place
         ) = 1
-    )
+"""
+
+# a request that is in no row gets the outcome of what is absent
+_RESULTS = """
+    INSERT INTO batch_results BY NAME
+    WITH first_rows AS ({first_rows})
     SELECT requests.custom_id, $job_id AS job_id, $batch_id AS batch_id, $task AS task,
         coalesce(found.outcome, $absent) AS outcome,
         found.http_status,
@@ -193,7 +196,15 @@ _ENDS = """
     SELECT requests.fingerprint, results.outcome, coalesce(results.error_message, results.error_code)
     FROM batch_requests AS requests
     JOIN batch_results AS results USING (batch_id, custom_id)
-    WHERE results.batch_id = $batch_id
+    WHERE results.batch_id = $batch_id AND results.outcome <> 'answered'
+"""
+
+# one text: a row for each would take ten times as long to come over
+_ANSWERED = """
+    SELECT string_agg(requests.fingerprint, ' ')
+    FROM batch_requests AS requests
+    JOIN batch_results AS results USING (batch_id, custom_id)
+    WHERE results.batch_id = $batch_id AND results.outcome = 'answered'
 """
 
 _NEVER_SENT = """
@@ -243,11 +254,14 @@ class Absent:
 
 @dataclass(frozen=True)
 class Stored:
-    """What was stored: requests and records by outcome, how each fingerprint ended, rows that belong to nobody."""
+    """What was stored: requests and records by outcome, and rows that belong to nobody."""
 
     requests: Counts
     records: Counts
+    answered: Sequence[str]
+    """Fingerprints that have an answer."""
     ends: Mapping[str, tuple[str, str | None]]
+    """How each other fingerprint ended, and why."""
     cost_usd: float
     foreign: int = 0
     doubled: int = 0
@@ -271,9 +285,10 @@ def store_batch(connection: DuckDBPyConnection, batch: Written, rows: Iterable[p
     _run(connection, _REQUESTS, batch)
     _run(connection, _RECORDS, batch)
     said = {"absent": absent.outcome, "absent_code": absent.code, "absent_message": absent.message}
-    _run(connection, _RESULTS, batch, **said)
-    _write_answers(connection, _ANSWERS, batch)
     foreign, doubled = _run(connection, _STRAY, batch).fetchall()[0]
+    first_rows = _FIRST_ROWS if doubled else "FROM _collected_rows"
+    _run(connection, _RESULTS.format(first_rows=first_rows), batch, **said)
+    _write_answers(connection, _ANSWERS, batch)
     return _stored(connection, batch, foreign=int(foreign), doubled=int(doubled))
 
 
@@ -286,7 +301,9 @@ def store_shared(connection: DuckDBPyConnection, batch: Written) -> Stored:
     _write_answers(connection, _SHARED_ANSWERS, batch)
     never_sent = _run(connection, _NEVER_SENT, batch).fetchall()
     stored = _stored(connection, batch)
-    return replace(stored, ends={str(fingerprint): (str(outcome), why) for fingerprint, outcome, why in never_sent})
+    return replace(
+        stored, answered=(), ends={str(fingerprint): (str(outcome), why) for fingerprint, outcome, why in never_sent}
+    )
 
 
 def inputs_at_lines(connection: DuckDBPyConnection, batch: Written, lines: list[int]) -> list[tuple[int, str]]:
@@ -331,10 +348,12 @@ def _run(connection: DuckDBPyConnection, sql: str, batch: Written, **more: objec
 def _stored(connection: DuckDBPyConnection, batch: Written, foreign: int = 0, doubled: int = 0) -> Stored:
     counted = _run(connection, _OUTCOMES, batch).fetchall()
     ends = _run(connection, _ENDS, batch).fetchall()
+    ((answered,),) = _run(connection, _ANSWERED, batch).fetchall()
     cost = connection.execute("SELECT sum(cost_usd) FROM batch_results WHERE batch_id = ?", [batch.batch_id]).fetchall()
     return Stored(
         requests={str(outcome): int(requests) for outcome, requests, _ in counted},
         records={str(outcome): int(records) for outcome, _, records in counted},
+        answered=str(answered or "").split(),
         ends={str(fingerprint): (str(outcome), why) for fingerprint, outcome, why in ends},
         cost_usd=float(cost[0][0] or 0.0),
         foreign=foreign,

@@ -129,7 +129,7 @@ def test_a_batch_is_stored_with_its_requests_records_results_and_answers(
     stored = store_batch(connection, plan(tmp_path), [table(row("r1")), table(failed("r2", 1))], MISSING)
     assert stored.requests == {"answered": 1, "retryable": 1}
     assert stored.records == {"answered": 2, "retryable": 1}
-    assert stored.ends == {"f1": ("answered", None), "f2": ("retryable", "oh")}
+    assert (stored.answered, stored.ends) == (["f1"], {"f2": ("retryable", "oh")})
     assert (stored.cost_usd, stored.foreign, stored.doubled) == (0.5, 0, 0)
     assert fetch(connection, "SELECT record_id, repo, night, label, custom_id, batch_id, reused_from FROM mood") == [
         ("a/b#1", "a/b", NIGHT, "bug", "r1", "job-0000", None),
