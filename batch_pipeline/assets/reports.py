@@ -107,7 +107,7 @@ def _job(job: "JobStatus") -> tuple[object, ...]:
 
 def _of_spend(pipeline: Pipeline) -> Metadata:
     from batch_pipeline.reports.plots import plot_spend
-    from batch_pipeline.reports.spend import spending, today, total, yearly
+    from batch_pipeline.reports.spend import per_record, spending, today, total, yearly
 
     spent, day = spending(pipeline), today(pipeline)
     modes, year = total(spent), yearly(spent, day)
@@ -124,7 +124,7 @@ def _of_spend(pipeline: Pipeline) -> Metadata:
         "flex price (USD)": usd(modes.flex_usd),
         "batch price (USD)": usd(modes.batch_usd),
         "saved (USD)": usd(modes.saved_usd),
-        "a record (USD)": usd(modes.per_record_usd),
+        "a record (USD)": usd(per_record(spent)),
         "saved in a year (USD)": usd(year.year_usd),
         "how": f"saved in the last {year.days} days, by the day, times 365",
         "answered": modes.records,

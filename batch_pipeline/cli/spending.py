@@ -97,14 +97,14 @@ def _told(each: Spent) -> dict[str, object]:
         "batch_usd": modes.batch_usd,
         "paid_usd": modes.paid_usd,
         "saved_usd": modes.saved_usd,
-        "per_record_usd": modes.per_record_usd,
+        "per_record_usd": each.per_record_usd,
     }
 
 
 def _row(name: str, each: Spent) -> tuple[object, ...]:
     modes = each.modes
     money = (modes.realtime_usd, modes.flex_usd, modes.batch_usd, modes.paid_usd, modes.saved_usd)
-    return name, f"{modes.records:,}", *(usd(amount) for amount in money), usd(modes.per_record_usd)
+    return name, f"{modes.records:,}", *(usd(amount) for amount in money), usd(each.per_record_usd)
 
 
 def _columns(by: By) -> tuple[Column, ...]:

@@ -67,6 +67,22 @@ def canvas(width: float, height: float, form: Form) -> Generator[Canvas]:
     drawn.picture = _with_the_pages_ink(told.getvalue()) if form == "svg" else told.getvalue()
 
 
+def beside(axes: Axes, x: float, y: float, text: str) -> None:
+    """Writes at the right of a point."""
+    axes.annotate(text, (x, y), xytext=(4, 0), textcoords="offset points", va="center", fontsize=8)
+
+
+def titled(axes: Axes, title: str, names: int = 0) -> None:
+    """Gives a drawing its title, and below that a legend of so many names, where there are several."""
+    rows = -(-names // _NAMES_A_ROW)
+    axes.set_title(title, pad=8 + 15 * rows)
+    if rows:
+        axes.legend(loc="lower left", bbox_to_anchor=(-0.008, 1.0), ncols=_NAMES_A_ROW, borderaxespad=0.2)
+
+
+_NAMES_A_ROW = 6
+
+
 def nothing(axes: Axes, why: str) -> None:
     """Says in place of a drawing why there is none."""
     axes.set_axis_off()

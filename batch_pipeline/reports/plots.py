@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta, tzinfo
 
 from batch_pipeline.batches.money import Comparison
-from batch_pipeline.reports.canvas import Axes, Form, canvas, nothing
+from batch_pipeline.reports.canvas import INK, Axes, Form, beside, canvas, nothing, titled
 from batch_pipeline.reports.operations import Operations, Run
 from batch_pipeline.reports.spend import By, Spent, grouped
 
@@ -15,11 +15,13 @@ DAYS, FEWEST_DAYS = 30, 7
 GROUPS = 12
 """Rows in a picture of bars, the dearest or the newest."""
 WIDTH = 9.0
+_GREY = "#a3adbb"
+_EDGE = timedelta(hours=16)
 MODES = (
-    ("realtime", "realtime_usd", "#a3adbb"),
+    ("realtime", "realtime_usd", _GREY),
     ("flex", "flex_usd", "#7cc4c0"),
     ("batch", "batch_usd", "#3b76d6"),
-    ("paid", "paid_usd", "#e0883a"),
+    ("paid", "paid_usd", "#8a5cc2"),
 )
 _COLOURS = ("#3b76d6", "#e0883a", "#4aa564", "#b3589a", "#7d6bd0", "#7cc4c0", "#c9a227", "#d1605e")
 _OUTCOMES = {"answered": "#4aa564"}
@@ -62,48 +64,57 @@ def plot_operations(found: Operations, form: Form = "png") -> bytes:
     return drawn.picture
 
 
-def spent_usd(modes: Comparison) -> float:
-    """What is drawn as spent: what was paid; for what ran here, what it would have been in batch."""
-    return modes.paid_usd or modes.batch_usd
-
-
 def _days(axes: Axes, spent: Sequence[Spent], until: date, priced_as: str) -> None:
     free = not any(each.modes.paid_usd for each in spent)
-    axes.set_title(f"In batch, a day and task (USD, as {priced_as})" if free else "Spent a day, by task (USD)")
+    title = f"In batch, a day and task (USD, as {priced_as})" if free else "Spent a day, by task (USD)"
     since = min((each.day for each in spent), default=until)
     days = [until - timedelta(days=back) for back in range(min(DAYS, max(FEWEST_DAYS, (until - since).days + 2)))][::-1]
     shown = [each for each in spent if days[0] <= each.day <= until]
-    if not any(spent_usd(each.modes) for each in shown):
+    if not any(each.price_usd for each in shown):
+        titled(axes, title)
         nothing(axes, f"nothing was collected in the last {len(days)} days")
         return
-    sums = grouped(shown, "day", "task")
-    base = [0.0] * len(days)
-    for number, task in enumerate(sorted({task for _, task in sums})):
-        found = [sums.get((day.isoformat(), task)) for day in days]
-        heights = [spent_usd(each.modes) if each else 0.0 for each in found]
-        axes.bar(days, heights, 0.72, bottom=base, color=_COLOURS[number % len(_COLOURS)], label=task)
-        base = [low + more for low, more in zip(base, heights, strict=True)]
+    names = _stack(axes, shown, days)
     by_day = grouped(shown, "day")
     told = {day: by_day[(day.isoformat(),)] for day in days if (day.isoformat(),) in by_day}
-    _marks(axes, list(told), [each.modes.realtime_usd for each in told.values()], "_", "#8a94a3", "in realtime")
-    _marks(axes, list(told), [each.estimate_usd for each in told.values()], "x", "#1f2733", "estimated")
-    axes.set_xlim(days[0] - timedelta(days=0.7), until + timedelta(days=0.7))
+    names += _marks(axes, list(told), [each.modes.realtime_usd for each in told.values()], "_", _GREY, "in realtime")
+    names += _marks(axes, list(told), [each.estimate_usd for each in told.values()], "x", INK, "estimated")
+    midnight = datetime.min.time()
+    axes.set_xlim(*(datetime.combine(day, midnight) + shift for day, shift in ((days[0], -_EDGE), (until, _EDGE))))
     axes.set_ylim(0, None)
     axes.grid(visible=True, axis="y")
     _dates(axes)
-    axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=5, borderaxespad=0.2)
+    titled(axes, title, names)
 
 
-def _marks(axes: Axes, days: Sequence[date], values: Sequence[float], mark: str, colour: str, name: str) -> None:
+def _stack(axes: Axes, shown: Sequence[Spent], days: Sequence[date]) -> int:
+    """The dearest tasks have a colour each; how many names there are."""
+    tasks = grouped(shown, "task")
+    dearest = sorted(tasks, key=lambda names: -tasks[names].price_usd)[: len(_COLOURS)]
+    sums, base = grouped(shown, "day", "task"), [0.0] * len(days)
+    others = [names for names in tasks if names not in dearest]
+    for part, colour in [*zip(([names] for names in dearest), _COLOURS, strict=False), (others, _GREY)]:
+        found = [[sums.get((day.isoformat(), *names)) for names in part] for day in days]
+        heights = [sum(each.price_usd for each in of_day if each) for of_day in found]
+        if part:
+            label = part[0][0] if part is not others else "others"
+            axes.bar(days, heights, 0.72, bottom=base, color=colour, label=label)
+        base = [low + more for low, more in zip(base, heights, strict=True)]
+    return len(dearest) + bool(others)
+
+
+def _marks(axes: Axes, days: Sequence[date], values: Sequence[float], mark: str, colour: str, name: str) -> int:
     """Only where there is something to mark: what ran here was estimated at nothing."""
     if any(values):
         axes.plot(days, values, mark, color=colour, markersize=11 if mark == "_" else 5, label=name, linestyle="none")
+    return int(any(values))
 
 
 def _modes(axes: Axes, groups: Mapping[str, Comparison], by: str) -> None:
-    axes.set_title(f"In each mode, by {_SPOKEN.get(by, by)} (USD)")
+    title = f"In each mode, by {_SPOKEN.get(by, by)} (USD)"
     dearest = _most_to_show(groups, by)
     if not any(modes.realtime_usd for _, modes in dearest):
+        titled(axes, title)
         nothing(axes, "nothing is collected yet")
         return
     shown = [mode for mode in MODES if any(getattr(modes, mode[1]) for _, modes in dearest)]
@@ -111,13 +122,13 @@ def _modes(axes: Axes, groups: Mapping[str, Comparison], by: str) -> None:
         places = [row + 0.3 - 0.2 * number for row in range(len(dearest))]
         axes.barh(places, [getattr(modes, field) for _, modes in dearest], 0.18, color=colour, label=name)
     for row, (_, modes) in enumerate(dearest):
-        told = f" {modes.saved_share:.0%} saved by batch" if modes.saved_usd > 0 else ""
-        axes.text(modes.realtime_usd, row + 0.3, told, va="center", fontsize=7.5)
+        told = f"{modes.saved_share:.0%} saved by batch" if modes.saved_usd > 0 else ""
+        beside(axes, modes.realtime_usd, row + 0.3, told)
     axes.set_yticks(range(len(dearest)), [name for name, _ in dearest])
     axes.set_ylim(-0.6, len(dearest) - 0.4)
     axes.set_xlim(0, max(modes.realtime_usd for _, modes in dearest) * 1.18)
     axes.grid(visible=True, axis="x")
-    axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=4, borderaxespad=0.2)
+    titled(axes, title, len(shown))
 
 
 def _most_to_show(groups: Mapping[str, Comparison], by: str) -> list[tuple[str, Comparison]]:
@@ -133,11 +144,13 @@ _SPOKEN = {"repo": "repository"}
 def _latencies(axes: Axes, found: Operations) -> None:
     ended = [run for run in found.runs if run.seconds is not None]
     unit, seconds = _unit(found.seconds)
-    axes.set_title(f"How long batches took at the provider ({unit})")
+    title = f"How long batches took at the provider ({unit})"
     if not ended:
+        titled(axes, title)
         nothing(axes, "no batch has ended yet")
         return
-    for number, model in enumerate(sorted({run.model for run in ended})):
+    models = sorted({run.model for run in ended})
+    for number, model in enumerate(models):
         runs = [run for run in ended if run.model == model]
         times = [datetime.fromtimestamp(run.submitted_at, found.zone) for run in runs]
         took = [(run.seconds or 0.0) / seconds for run in runs]
@@ -145,7 +158,7 @@ def _latencies(axes: Axes, found: Operations) -> None:
     axes.set_ylim(0, 1.15 * max(found.seconds) / seconds or 1.0)
     axes.grid(visible=True, axis="y")
     _span(axes, found)
-    axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=4, borderaxespad=0.2)
+    titled(axes, title, len(models))
 
 
 def _unit(values: Iterable[float]) -> tuple[str, float]:
@@ -188,7 +201,7 @@ def _ended(axes: Axes, found: Operations) -> None:
     names = [each.outcome if each.code == each.outcome else f"{each.outcome}: {each.code}" for each in shown]
     axes.barh(range(len(shown)), counts, 0.6, color=[_OUTCOMES.get(each.outcome, _NOT_ANSWERED) for each in shown])
     for row, count in enumerate(counts):
-        axes.text(count, row, f" {count:,}", va="center", fontsize=8)
+        beside(axes, count, row, f"{count:,}")
     axes.set_yticks(range(len(shown)), names)
     axes.set_ylim(-0.6, max(len(shown), 2) - 0.4)
     axes.set_xlim(0, max(counts) * 1.12)

@@ -35,7 +35,8 @@ class Spent:
     """What one repository's records had of one batch. Money is USD, `requests` may be a part of one.
 
     `day` is that on which the batch was sent (`TIMEZONE`), or its job made; `night` and `repo` are None where the job
-    is of no night, and the records of no repository. Tokens are those that were billed.
+    is of no night, and the records of no repository. Tokens are those that were billed. `price_usd` is what was paid;
+    for what ran on this machine and was free, what it would be in batch.
     """
 
     day: date
@@ -49,7 +50,13 @@ class Spent:
     input_tokens: int
     output_tokens: int
     estimate_usd: float
+    price_usd: float
     modes: Comparison
+
+    @property
+    def per_record_usd(self) -> float:
+        """The price of one record; 0 where none is answered."""
+        return self.price_usd / self.modes.records if self.modes.records else 0.0
 
     def name(self, by: By) -> str:
         """What it is counted as."""
@@ -69,6 +76,7 @@ class Spent:
             input_tokens=self.input_tokens + other.input_tokens,
             output_tokens=self.output_tokens + other.output_tokens,
             estimate_usd=self.estimate_usd + other.estimate_usd,
+            price_usd=self.price_usd + other.price_usd,
             modes=self.modes + other.modes,
         )
 
@@ -114,6 +122,12 @@ def total(spent: Iterable[Spent]) -> Comparison:
     return sum((each.modes for each in spent), Comparison())
 
 
+def per_record(spent: Sequence[Spent]) -> float:
+    """The price of one record, over all of it; 0 where none is answered."""
+    records = sum(each.modes.records for each in spent)
+    return sum(each.price_usd for each in spent) / records if records else 0.0
+
+
 def yearly(spent: Sequence[Spent], today: date) -> Yearly:
     """A year's saving at the present rate: that of the last thirty days, or of all days where there are fewer."""
     first = min((each.day for each in spent), default=today)
@@ -150,6 +164,7 @@ class _Sums:
             input_tokens=tokens.input_tokens,
             output_tokens=tokens.output_tokens,
             estimate_usd=row.estimate_usd * portion.requests / row.requests if row is not None else 0.0,
+            price_usd=usd[0] if job.provider == "local" else portion.cost_usd,
             modes=Comparison(portion.answered, portion.cost_usd, *usd),
         )
 
@@ -172,6 +187,7 @@ class _Sums:
             input_tokens=0,
             output_tokens=0,
             estimate_usd=0.0,
+            price_usd=0.0,
             modes=Comparison(),
         )
 

@@ -41,6 +41,7 @@ def test_costs_are_drawn_by_anything_as_far_as_there_is_room(by: By) -> None:
             ONE,
             **{name: f"{name} {number:02}" for name in ("task", "model", "repo", "night")},
             day=DAY - timedelta(days=29 - number),
+            price_usd=number,
             modes=Comparison(1, number, number, 2.0 * number, number),
         )
         for number in range(30)
@@ -56,7 +57,7 @@ def test_nothing_is_drawn_as_nothing() -> None:
 
 
 def test_what_was_free_is_drawn_at_the_price_of_another_model() -> None:
-    free = replace(ONE, modes=Comparison(1, 0.0, 1.0, 2.0, 1.0))
+    free = replace(ONE, price_usd=1.0, modes=Comparison(1, 0.0, 1.0, 2.0, 1.0))
     told = texts(plot_spend([free], DAY, "gpt-6-luna", "svg"))
     assert "In batch, a day and task (USD, as gpt-6-luna)" in told
     assert "paid" not in told

@@ -21,6 +21,7 @@ from batch_pipeline.reports.spend import (
     NO_REPO,
     Spent,
     grouped,
+    per_record,
     spending,
     today,
     total,
@@ -31,11 +32,11 @@ from batch_pipeline_tests.project import NIGHT, REPOS
 from batch_pipeline_tests.reports.conftest import done
 
 DAY = date(2026, 11, 20)
-ONE = Spent(DAY, None, None, "mood", "openai", "gpt-6-luna", "batch", 1.0, 10, 2, 0.5, Comparison())
+ONE = Spent(DAY, None, None, "mood", "openai", "gpt-6-luna", "batch", 1.0, 10, 2, 0.5, 0.0, Comparison())
 
 
 def saved(day: date, usd: float) -> Spent:
-    return replace(ONE, day=day, modes=Comparison(1, usd, usd, 2 * usd, usd))
+    return replace(ONE, day=day, price_usd=usd, modes=Comparison(1, usd, usd, 2 * usd, usd))
 
 
 def test_every_cut_adds_up_to_what_the_jobs_cost(paid: Pipeline) -> None:
@@ -110,6 +111,12 @@ def test_a_steady_rate_is_that_of_the_year(found: list[tuple[int, float]]) -> No
     assert 1 <= year.days <= 30
     assert year.year_usd == pytest.approx(year.saved_usd * 365 / year.days)
     assert year.saved_usd <= total(spent).saved_usd + 1e-6
+
+
+def test_what_was_free_and_what_was_paid_have_a_price_of_one_record_together() -> None:
+    free = replace(ONE, provider="local", price_usd=1.0, modes=Comparison(1, 0.0, 1.0, 2.0, 1.0))
+    assert per_record([free, saved(DAY, 3.0)]) == (free + saved(DAY, 3.0)).per_record_usd == 2.0
+    assert (per_record([]), ONE.per_record_usd) == (0.0, 0.0)
 
 
 def test_done_twice_is_counted_once(paid: Pipeline) -> None:
