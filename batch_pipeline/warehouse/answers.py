@@ -61,11 +61,11 @@ def answers_of_jobs(
     """The newest answer of each record that these jobs answered, in the order of the records' ids."""
     if type_of_column(connection, task, "record_id") is None:
         return
-    answer = ", ".join(f"{quoted(name)}: {quoted(name)}" for name in fields)
-    rows = connection.execute(
+    yield from _stored(
+        connection,
+        task,
         f"""
-        SELECT record_id, repo, to_json({{{answer}}}), provider, model, prompt_version, variant, job_id, reused_from,
-            timezone('UTC', answered_at)  -- a TIMESTAMPTZ would need pytz on its way to Python
+        SELECT {_handed_out(fields)}
         FROM {quoted(task)}
         WHERE job_id IN (SELECT unnest($jobs))
         QUALIFY row_number() OVER (PARTITION BY record_id ORDER BY answered_at DESC, job_id DESC) = 1
@@ -73,6 +73,61 @@ def answers_of_jobs(
         """,  # noqa: S608 - names are quoted
         {"jobs": list(job_ids)},
     )
+
+
+@dataclass(frozen=True)
+class Which:
+    """Which of a task's answers: of this repository, this owner, this variant; all where nothing is said."""
+
+    repo: str | None = None
+    org: str | None = None
+    variant: str | None = None
+
+
+def newest_answers(connection: DuckDBPyConnection, task: str, which: Which) -> Generator[StoredAnswer]:
+    """The newest answer of each record and variant, in the order of the records' ids."""
+    if type_of_column(connection, task, "record_id") is None:
+        return
+    yield from _stored(connection, task, _newest(task, _handed_out(answer_fields(connection, task))), vars(which))
+
+
+def newest_rows(connection: DuckDBPyConnection, task: str, which: Which) -> DuckDBPyConnection | None:
+    """The same as rows of the task's table, to be fetched; None where the task has no table yet."""
+    if type_of_column(connection, task, "record_id") is None:
+        return None
+    return connection.execute(_newest(task, "*"), vars(which))
+
+
+def answer_fields(connection: DuckDBPyConnection, task: str) -> list[str]:
+    """The columns of the task's table that are of its answers."""
+    rows = connection.execute(
+        "SELECT column_name FROM duckdb_columns() WHERE table_name = ? ORDER BY column_index", [task]
+    ).fetchall()
+    return [str(name) for (name,) in rows if name not in OWN_COLUMNS]
+
+
+def _newest(task: str, fields: str) -> str:
+    return f"""
+        SELECT {fields}
+        FROM {quoted(task + "_latest")}
+        WHERE ($repo IS NULL OR repo = $repo)
+            AND ($org IS NULL OR split_part(repo, '/', 1) = $org)
+            AND ($variant IS NULL OR variant = $variant)
+        ORDER BY record_id, variant
+    """  # noqa: S608 - names are quoted
+
+
+def _handed_out(fields: Sequence[str]) -> str:
+    answer = ", ".join(f"{quoted(name)}: {quoted(name)}" for name in fields)
+    # a TIMESTAMPTZ would need pytz on its way to Python
+    return f"""record_id, repo, to_json({{{answer}}}), provider, model, prompt_version, variant, job_id, reused_from,
+            timezone('UTC', answered_at)"""
+
+
+def _stored(
+    connection: DuckDBPyConnection, task: str, sql: str, parameters: Mapping[str, object]
+) -> Generator[StoredAnswer]:
+    rows = connection.execute(sql, dict(parameters))
     while row := rows.fetchone():
         record_id, repo, told, provider, model, version, variant, job_id, reused_from, at = row
         made_by = (provider, model, version, variant, job_id, reused_from, at.replace(tzinfo=UTC))
