@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StringConstraints
 
 from batch_pipeline.batches.listing import MOST_META, MOST_VALUE, NAME
+from batch_pipeline.batches.orders import PATTERN
 from batch_pipeline.batches.status import BatchState, JobState
 from batch_pipeline.settings import Mode, ProviderName
 
@@ -17,7 +18,21 @@ MetaName = Annotated[str, StringConstraints(pattern=NAME)]
 MetaValue = Annotated[str, StringConstraints(max_length=MOST_VALUE)]
 JobType = Literal["task", "eval", "embedding", "reprocess"]
 
+
+def _no_text(value: object) -> object:
+    """JSON tells a number from a text and from a truth; what OpenAPI says is what is taken."""
+    if isinstance(value, (bool, str, bytes)):
+        raise ValueError("it must be a number")
+    return value
+
+
 MOST_RECORDS = 10_000_000
+Count = Annotated[int, Field(ge=0, le=MOST_RECORDS), BeforeValidator(_no_text)]
+CountFromOne = Annotated[int, Field(ge=1, le=MOST_RECORDS), BeforeValidator(_no_text)]
+Hour = Annotated[int, Field(ge=0, le=23), BeforeValidator(_no_text)]
+Usd = Annotated[float, Field(ge=0, allow_inf_nan=False), BeforeValidator(_no_text)]
+
+OrderNames = Annotated[str, StringConstraints(pattern=PATTERN, max_length=500)]
 
 
 class _Asked(BaseModel):
@@ -35,8 +50,8 @@ class CreateBatch(_Asked):
     repo: Word | None = Field(default=None, description="Records of this repository, `owner/name`.")
     org: Word | None = Field(default=None, description="Records of this owner.")
     state: Word | None = Field(default=None, description="Records in this state, such as `open`.")
-    limit: int | None = Field(default=None, ge=0, le=MOST_RECORDS, description="At most so many records.")
-    order: Word | None = Field(
+    limit: Count | None = Field(default=None, description="At most so many records.")
+    order: OrderNames | None = Field(
         default=None,
         description="What comes first: `age`, `newest`, `updated`, `reactions`, `comments`, `label`, `label:NAME`; "
         "several with commas.",
@@ -49,21 +64,18 @@ class CreateBatch(_Asked):
     )
     model: Word | None = Field(default=None, description="In place of the task's.")
     provider: ProviderName | None = Field(default=None, description="In place of the task's.")
-    budget_usd: float | None = Field(
-        default=None, ge=0, allow_inf_nan=False, description="What the job with its attempts may cost, at worst."
-    )
-    canary: int | None = Field(default=None, ge=1, le=MOST_RECORDS, description="So many records go first.")
+    budget_usd: Usd | None = Field(default=None, description="What the job with its attempts may cost, at worst.")
+    canary: CountFromOne | None = Field(default=None, description="So many records go first.")
     metadata: dict[MetaName, MetaValue] = Field(
-        default_factory=dict, max_length=MOST_META, description="Kept with the job, to find it by."
+        default_factory=dict,
+        max_length=MOST_META,
+        description="Kept with the job, to find it by.",
+        json_schema_extra={"additionalProperties": False},  # pydantic tells the pattern of the names, and not this
     )
-    dry_run: bool = Field(default=False, description="What it would come to; nothing is planned.")
-    force: bool = Field(default=False, description="Everything, what was answered included: paid again.")
-
-    @model_validator(mode="after")
-    def _one_of_both(self) -> Self:
-        if self.force and self.which != "new":
-            raise ValueError("`force` and `which` exclude each other; give one")
-        return self
+    dry_run: StrictBool = Field(default=False, description="What it would come to; nothing is planned.")
+    force: StrictBool = Field(
+        default=False, description="All that `which` would leave out, too: what was answered is paid again."
+    )
 
 
 class CreatedBatch(BaseModel):
@@ -174,9 +186,9 @@ class NewSchedule(_Asked):
     repository: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,100}/[A-Za-z0-9_.-]{1,100}$")] | None = (
         Field(default=None, description="Its records only, `owner/name`.")
     )
-    hour: int = Field(ge=0, le=23, description="Of the day, in the pipeline's time zone.")
-    most_records: int | None = Field(default=None, ge=1, le=MOST_RECORDS, description="A day's job has no more.")
-    order: Word | None = Field(default=None, description="What comes first, as on create.")
+    hour: Hour = Field(description="Of the day, in the pipeline's time zone.")
+    most_records: CountFromOne | None = Field(default=None, description="A day's job has no more.")
+    order: OrderNames | None = Field(default=None, description="What comes first, as on create.")
 
 
 class ScheduleShown(BaseModel):

@@ -28,7 +28,7 @@ _BY_ROUTE = {
     ("get", "/api/batch/{job_id}/results"): ("404", "422"),
     ("post", "/api/batch/{job_id}/cancel"): ("404", "413", "422"),
     ("post", "/api/batch/{job_id}/retry"): ("404", "409", "413", "422"),
-    ("post", "/api/batch/schedule"): ("404", "413", "422"),
+    ("post", "/api/batch/schedule"): ("404", "409", "413", "422"),
     ("delete", "/api/batch/schedule/{schedule_id}"): ("404", "422"),
     ("post", "/webhooks/openai"): ("401", "409", "413"),
 }

@@ -41,7 +41,7 @@ def create(pipeline: Pipeline, asked: CreateBatch, key: str | None) -> CreatedBa
             kept = idempotency.take(db, wanted)
         if kept.sha256 != wanted.sha256:
             raise Refused(
-                422, "key-reused", "This Idempotency-Key was used for another order. Take a new one for this."
+                409, "key-reused", "This Idempotency-Key was used for another order. Take a new one for this."
             )
         order = replace(order, provider=kept.provider, model=kept.model)
     return _created(pipeline, plan(pipeline, order))

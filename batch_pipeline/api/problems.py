@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from http import HTTPStatus
+from typing import cast
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
@@ -94,10 +96,10 @@ _STATUSES: tuple[tuple[type[PipelineError] | tuple[type[PipelineError], ...], in
     (UnknownTask, 404, "unknown-task"),
     (Disabled, 409, "disabled"),
     ((WarehouseBusy, LedgerReplaced, PlanSuperseded), 503, "busy"),
-    (MissingKey, 503, "no-key"),
+    (MissingKey, 409, "no-key"),
     (ProviderError, 502, "provider"),
-    (UnpricedModel, 422, "no-price"),
-    (UsageError, 422, "invalid"),
+    (UnpricedModel, 409, "no-price"),
+    (UsageError, 409, "impossible"),
 )
 
 
@@ -137,9 +139,20 @@ async def _of_validation(_: Request, error: Exception) -> Response:
 
 async def _of_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - for its type
+    if error.status_code == 400:  # FastAPI's, of a body that is no UTF-8
+        return answer(problem(422, "invalid", "The request is not as it must be: its body is no JSON."))
     kind, detail = _HTTP.get(error.status_code, ("refused", str(error.detail)))
     told = detail.format(method=request.method, path=request.url.path)
-    return answer(problem(error.status_code, kind, told), error.headers)
+    headers = {"allow": _allowed(request)} if error.status_code == 405 else error.headers
+    return answer(problem(error.status_code, kind, told), headers)
+
+
+def _allowed(request: Request) -> str:
+    """The methods of every route at this path; what comes with the error are those of the first."""
+    routes = cast("FastAPI", request.app).routes
+    at_path = [route for route in routes if isinstance(route, APIRoute) and route.path_regex.match(request.url.path)]
+    exact = [route for route in at_path if not route.param_convertors] or at_path
+    return ", ".join(sorted({method for route in exact for method in route.methods}))
 
 
 async def _unforeseen(_: Request, error: Exception) -> Response:

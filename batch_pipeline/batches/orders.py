@@ -20,6 +20,9 @@ labels first, by their labels."""
 _WITH_LABEL = "label:"
 """`label:bug`: those that carry this label first."""
 
+PATTERN = r"^{one}(,{one})*$".format(one=rf"({'|'.join(_ORDERS)}|{_WITH_LABEL}[^\s,\x00][^,\x00]{{0,99}})")
+"""What `read_orders` takes, for whoever wants to know before."""
+
 KNOWN = (*_ORDERS, f"{_WITH_LABEL}NAME")
 
 
