@@ -141,7 +141,7 @@ def _store(pipeline: Pipeline, job: Job, batch: Batch, files: Files) -> tuple[St
     With it, the requests that have been sent so often that they are given up.
     """
     snapshot = TaskSnapshot.model_validate_json(job.snapshot)
-    written = written_as(pipeline, job, batch.batch_id, batch.number, batch.ended_at or time.time())
+    written = written_as(pipeline, job, batch.batch_id, batch.number, _answered_at(batch))
     absent = _absent(job, batch, files)
     with pipeline.warehouse.write() as connection:
         reach("collect.duckdb_open")
@@ -167,6 +167,12 @@ def _through(pipeline: Pipeline, connection: DuckDBPyConnection, stored: Stored)
         for fp, (outcome, why) in without.items()
         if tries.get(fp, 0) >= pipeline.settings.max_attempts
     }
+
+
+def _answered_at(batch: Batch) -> float:
+    """When the batch ended. The provider tells whole seconds: within one, what is collected later is the newer."""
+    now = time.time()
+    return now if batch.ended_at is None else max(batch.ended_at, min(now, batch.ended_at + 0.999999))
 
 
 def _absent(job: Job, batch: Batch, files: Files) -> Absent:
