@@ -1,8 +1,7 @@
-"""What the README shows works as it is shown."""
+"""What the README shows works as it is shown, in a shell, in a checkout with the user's own task."""
 
 from __future__ import annotations
 
-import importlib
 import os
 import re
 import subprocess
@@ -12,56 +11,42 @@ from pathlib import Path
 import pytest
 
 from batch_pipeline.local_server import RunningServer
-from batch_pipeline.settings import project_root
-from batch_pipeline.tasks import BatchTask
-
-README = (project_root() / "README.md").read_text(encoding="utf-8")
+from batch_pipeline_tests.pages import ROOT, blocks, script
 
 
-def blocks(mark: str, language: str) -> list[str]:
-    """The code blocks that stand below this mark."""
-    return re.findall(rf"<!-- {mark} -->\n```{language}\n(.*?)```", README, re.DOTALL)
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A folder like the checkout, in which a task can be saved."""
+    tasks = tmp_path / "checkout" / "batch_pipeline" / "tasks"
+    tasks.mkdir(parents=True)
+    for place in (tasks, tasks.parent, tasks.parent.parent):
+        for path in (ROOT / place.relative_to(tmp_path / "checkout")).iterdir():
+            if path.name not in {"batch_pipeline", "tasks", "var"} and not path.name.startswith("."):
+                (place / path.name).symlink_to(path)
+    return tmp_path / "checkout"
 
 
 @pytest.mark.timeout(300)
-def test_its_commands_run_one_after_the_other(server: RunningServer, tmp_path: Path) -> None:
-    (tmp_path / "data").symlink_to(project_root() / "data")
+def test_its_commands_run_one_after_the_other(server: RunningServer, checkout: Path) -> None:
+    (task,) = blocks("README.md", "python")
+    (checkout / "batch_pipeline" / "tasks" / f"{task.mark.removeprefix('task: ')}.py").write_text(task.text)
     environment = {
         **os.environ,
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        "BATCH_PIPELINE_DATA_DIR": str(tmp_path / "var"),
+        "PYTHONPATH": str(checkout),
+        "BATCH_PIPELINE_DATA_DIR": str(checkout / "var"),
         "BATCH_PIPELINE_LOCAL_URL": server.url,
         "BATCH_PIPELINE_CREATE_WAIT_SECONDS": "0",
+        "OPENAI_BASE_URL": server.url,
     }
-    script = "set -eu\n" + "".join(blocks("runnable", "sh"))
+    shown = "set -eu\n" + script("README.md").replace("sk-…", "sk-none")
     ran = subprocess.run(
-        ["sh", "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        ["sh", "-c", shown], cwd=checkout, env=environment, capture_output=True, text=True, check=False
     )
-    assert (ran.returncode, ran.stderr) == (0, "")
-    assert "Dry run of issue_kind" in ran.stdout
-    assert "5 answers written to answers" in ran.stdout
-    assert "tessaplot_issue_873_issue-kind.json" in ran.stdout
-
-
-def test_its_task_is_a_task(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    [source] = blocks("task", "python")
-    (tmp_path / "readme_task.py").write_text(source)
-    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
-    task = importlib.import_module("readme_task").urgency
-    assert isinstance(task, BatchTask)
-    assert task.columns == ("title", "body")
-    assert list(task.answer_columns) == ["reason", "when"]
-    assert len(source.splitlines()) <= 40
-
-
-@pytest.mark.parametrize("command", sorted(set(re.findall(r"batch-pipeline ([a-z][a-z-]*)", README))))
-def test_its_verbs_are_there(command: str) -> None:
-    from batch_pipeline.cli import main
-
-    assert main([command, "--help"]) == 0
-
-
-def test_its_make_targets_are_there() -> None:
-    makefile = (project_root() / "Makefile").read_text(encoding="utf-8")
-    for target in set(re.findall(r"^make ([a-z]+)", README, re.MULTILINE)):
-        assert f"\n{target}:" in makefile
+    assert (ran.returncode, ran.stderr) == (0, ""), ran.stderr
+    assert "12 rows of 1 file in the table `reviews`" in ran.stdout
+    assert "review_mood: good" in ran.stdout
+    assert "12 records, 12 answered." in ran.stdout
+    assert re.search(r"^r12 +(happy|unhappy|mixed) +\w+ +Half the price", ran.stdout, re.MULTILINE)
+    assert "Model     gpt-6-luna at openai" in ran.stdout
+    assert "1 batch submitted to openai (gpt-6-luna)" in ran.stdout

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import re
-import shlex
 from pathlib import Path
 
 import pytest
 
-from batch_pipeline.settings import project_root
 from batch_pipeline_tests.books import Books
 from batch_pipeline_tests.cli.conftest import Command
 
@@ -56,17 +53,3 @@ def test_despite_no_canary_is_wrong_usage(loaded: Command) -> None:
     ran = loaded("collect", job, "--despite-canary")
     assert ran.code == 2
     assert "has no canary" in ran.sentence
-
-
-def test_the_commands_of_its_page_run_one_after_the_other(
-    command: Command, books: Books, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(project_root())
-    page = Path("docs/tasks/canary-and-realtime.md").read_text(encoding="utf-8")
-    blocks = re.findall(r"<!-- runnable -->\n```sh\n(.*?)```", page, re.DOTALL)
-    lines = [shlex.split(line) for block in blocks for line in block.splitlines()]
-    assert len(lines) == 5
-    for program, *arguments in lines:
-        ran = command(*arguments)
-        assert (program, ran.code, ran.err) == ("batch-pipeline", 0, ""), arguments
-    assert [batch["lines_executed"] for batch in books.batches] in ([0], [5])

@@ -2,8 +2,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
-import shlex
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -50,18 +48,6 @@ def test_an_evaluation_from_the_issues_to_two_models_side_by_side(loaded: Comman
     assert as_json["a"]["scores"]["accuracy"] == score["accuracy"]
     assert len(loaded("eval", "scores", "issue-kind", "--json").json) == 3
     assert "smollm2-135m" in loaded("eval", "scores").out
-
-
-def test_the_commands_of_its_page_run_one_after_the_other(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(project_root())
-    page = Path("docs/tasks/evaluation.md").read_text(encoding="utf-8")
-    blocks = re.findall(r"<!-- runnable -->\n```sh\n(.*?)```", page, re.DOTALL)
-    lines = [shlex.split(line) for block in blocks for line in block.splitlines()]
-    assert len(lines) == 7
-    for program, *arguments in lines:
-        ran = command(*arguments)
-        assert (program, ran.code, ran.err) == ("batch-pipeline", 0, ""), arguments
-    assert len(command("eval", "scores", "--json").json) == 2
 
 
 def test_gold_rows_that_match_no_record_are_told_and_the_others_scored(loaded: Command, tmp_path: Path) -> None:
