@@ -6,12 +6,14 @@ import hashlib
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 import orjson
 
 from batch_pipeline.batches.candidates import CHUNK_BYTES, Asked, Chunk
 from batch_pipeline.batches.content import for_model, in_form_of, media_tokens, text_of, turns_in_form_of
+from batch_pipeline.batches.counting import Counting
 from batch_pipeline.batches.custom_id import custom_id
 from batch_pipeline.batches.envelope import Envelope, Turns
 from batch_pipeline.batches.rendering import Columns, column_filler, renderer
@@ -39,10 +41,10 @@ LONG_INPUT = 8_000
 
 
 def selected(
-    connection: DuckDBPyConnection, task: BatchTask, snapshot: TaskSnapshot, prepared: Prepared, counter: TokenCounter
+    connection: DuckDBPyConnection, task: BatchTask, snapshot: TaskSnapshot, prepared: Prepared, counting: Counting
 ) -> Generator[Chunk]:
     """The candidates of a selection, while it streams out of the warehouse."""
-    asking = Asking(task, snapshot, counter)
+    asking = Asking(task, snapshot, counting.counter, counting)
     for batch in prepared.batches(connection):
         yield from asking.chunks(batch)
 
@@ -68,9 +70,12 @@ class Asking:
         task: Renders the records.
         snapshot: The task as the job keeps it.
         counter: Counts what the model would read.
+        counting: Does so beside this process, where most is counted.
     """
 
-    def __init__(self, task: BatchTask, snapshot: TaskSnapshot, counter: TokenCounter) -> None:
+    def __init__(
+        self, task: BatchTask, snapshot: TaskSnapshot, counter: TokenCounter, counting: Counting | None = None
+    ) -> None:
         self._envelope = Envelope(snapshot)
         self._render = renderer(task)
         self._embeds = snapshot.embeds
@@ -81,7 +86,7 @@ class Asking:
         self._texts: TextAsking | None = None
         if isinstance(task.prompt, str) and not self._embeds:
             fill = column_filler(task.prompt, task.truncate_at)
-            self._texts = TextAsking(fill, self._envelope, counter, self._constant)
+            self._texts = TextAsking(fill, self._envelope, counting or Counting(counter), self._constant)
 
     def chunks(self, batch: pa.RecordBatch) -> Generator[Chunk]:
         """One chunk, or several where what is asked of the records is large."""
@@ -142,7 +147,7 @@ class Asking:
             records=gathered.records,
             lines={fp: self._envelope.line(ids[fp], body) for fp, body in gathered.bodies.items()},
             custom_ids=ids,
-            input_tokens=count,
+            input_tokens=lambda wanted: partial(count, wanted),
             unusable=gathered.unusable,
             pack=(lambda inputs: self._pack(gathered, inputs)) if self._embeds else None,
         )

@@ -12,6 +12,7 @@ from typing import NamedTuple, cast
 
 import orjson
 
+from batch_pipeline.batches.counting import Counts
 from batch_pipeline.batches.envelope import doubled_limit
 from batch_pipeline.batches.files import JobFolder
 from batch_pipeline.batches.request_files import Input, Request
@@ -57,8 +58,8 @@ class Chunk:
     records: Sequence[Asked]
     lines: Mapping[str, bytes]
     custom_ids: Mapping[str, str]
-    input_tokens: Callable[[Sequence[str]], list[int]]
-    """Counts the tokens of these fingerprints' requests; only those that will be sent are counted."""
+    input_tokens: Callable[[Sequence[str]], Counts]
+    """Begins to count the tokens of these fingerprints' requests; only those that will be sent are counted."""
     unusable: Mapping[str, UnusableRecord] = field(default_factory=dict[str, UnusableRecord])
     """By fingerprint, why a record can't be asked about; it has no line."""
     pack: Callable[[Sequence[Input]], list[Request]] | None = None
@@ -96,8 +97,8 @@ def again(
 
 
 def _again(going: Mapping[str, OpenRequest], bodies: dict[str, bytes], counter: TokenCounter) -> Chunk:
-    def tokens(wanted: Sequence[str]) -> list[int]:
-        return [going[fp].input_tokens or counter.count(bodies[fp].decode()) for fp in wanted]
+    def tokens(wanted: Sequence[str]) -> Counts:
+        return lambda: [going[fp].input_tokens or counter.count(bodies[fp].decode()) for fp in wanted]
 
     asked = [record for request in going.values() for record in request.records]
     return Chunk(asked, bodies, {fp: request.custom_id for fp, request in going.items()}, tokens)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from batch_pipeline.batches import asking
 from batch_pipeline.batches.candidates import Chunk
+from batch_pipeline.batches.counting import counting, one_late
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.plan import Order, estimator_for, job_of, limits_of, snapshot_of
 from batch_pipeline.batches.planner import Planner
@@ -59,11 +60,13 @@ def dry_run(pipeline: Pipeline, order: Order) -> DryRun:
         prepared = prepare(connection, order.task, order.wanted)
         selected = prepared.count_selected(connection)
         planner = _DryPlanner(pipeline, job, lookups, limits, force=order.force)
-        for chunk in asking.selected(connection, order.task, snapshot, prepared, counter):
-            requests, _, _ = planner.decide(chunk)
-            files.add(requests)
-            for each in (paid, batch, realtime):
-                each.add([request.input_tokens for request in requests])
+        with counting(counter, selected) as counts:
+            chunks = asking.selected(connection, order.task, snapshot, prepared, counts)
+            for decided in one_late(map(planner.decide, chunks)):
+                requests = decided.requests()
+                files.add(requests)
+                for each in (paid, batch, realtime):
+                    each.add([request.input_tokens for request in requests])
     total = paid.result()
     planned = replace(
         planner.tally.on(job, selected),

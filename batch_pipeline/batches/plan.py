@@ -21,6 +21,7 @@ from filelock import FileLock
 from batch_pipeline.batches import asking, canary
 from batch_pipeline.batches.admission import file_tokens
 from batch_pipeline.batches.candidates import Chunk
+from batch_pipeline.batches.counting import counting, one_late
 from batch_pipeline.batches.files import JobFolder, write_once
 from batch_pipeline.batches.garbage import no_cycles
 from batch_pipeline.batches.money import Estimate, Estimator
@@ -96,8 +97,9 @@ def plan(pipeline: Pipeline, order: Order) -> Job:
             prepared = prepare(connection, order.task, order.wanted)
             selected = prepared.count_selected(connection)
             counter = TokenCounter(pipeline.prices.price(snapshot.provider, snapshot.model).model)
-            chunks = asking.selected(connection, order.task, snapshot, prepared, counter)
-            return write_plan(pipeline, job, chunks, lookups, force=order.force, selected=selected)
+            with counting(counter, selected) as counts:
+                chunks = asking.selected(connection, order.task, snapshot, prepared, counts)
+                return write_plan(pipeline, job, chunks, lookups, force=order.force, selected=selected)
 
 
 def _after_canary(pipeline: Pipeline, order: Order, job: Job) -> Job:
@@ -189,8 +191,8 @@ def write_plan(
 
     with no_cycles(), RequestFiles(folder, limits, lambda: estimator_for(snapshot, price, counter)) as files:
         planner = Planner(pipeline, job, connection, limits, force=force)
-        for chunk in chunks:
-            files.add(*planner.decide(chunk))
+        for decided in one_late(map(planner.decide, chunks)):
+            files.add(decided.requests(), decided.records, decided.waiting)
         if not planner.tally.records:
             _discard(pipeline, job)
             return planner.tally.on(job, selected)

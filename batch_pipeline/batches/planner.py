@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from batch_pipeline.batches.candidates import Chunk
+from batch_pipeline.batches.counting import Counts
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.points import reach
 from batch_pipeline.batches.request_files import Input, Limits, RecordRow, Request, Share
@@ -49,6 +50,24 @@ class Tally:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What becomes of a chunk's records."""
+
+    chunk: Chunk
+    send: list[str]
+    counts: Counts
+    records: list[RecordRow]
+    waiting: list[bytes]
+    """The lines that are waited for."""
+
+    def requests(self) -> list[Request]:
+        """What to send, as soon as its tokens are counted."""
+        names = self.chunk.custom_ids
+        counted = zip(self.send, self.counts(), strict=True)
+        return self.chunk.requests([Input(names[fp], fp, count) for fp, count in counted])
+
+
 class Planner:
     """Decides, chunk by chunk, what becomes of each candidate."""
 
@@ -68,7 +87,7 @@ class Planner:
         self._limits = limits
         self._force = force
 
-    def decide(self, chunk: Chunk) -> tuple[list[Request], list[RecordRow], list[bytes]]:
+    def decide(self, chunk: Chunk) -> Decided:
         """What to send, every record with its share, and the lines that are waited for."""
         held = self._take(chunk)
         reach("plan.inflight_taken")
@@ -90,9 +109,8 @@ class Planner:
         records = self._records(chunk, shares, mine)
         if given_up:
             records = _still_wanted(records, chunk)
-        requests = self._requests(chunk, send)
         self._count(chunk, records)
-        return requests, records, [chunk.lines[fp] for fp in waiting]
+        return Decided(chunk, send, chunk.input_tokens(send), records, [chunk.lines[fp] for fp in waiting])
 
     def _take(self, chunk: Chunk) -> Mapping[str, fingerprints.Holder]:
         with self._pipeline.ledger.begin() as db:
@@ -129,10 +147,6 @@ class Planner:
         size, most = len(chunk.lines[fingerprint]), self._limits.max_bytes
         why = f"the request has {size:,} bytes, and a file may have {most:,}: shorten it with truncate_at"
         return "request_too_large", why
-
-    def _requests(self, chunk: Chunk, send: list[str]) -> list[Request]:
-        tokens = zip(send, chunk.input_tokens(send), strict=True)
-        return chunk.requests([Input(chunk.custom_ids[fp], fp, count) for fp, count in tokens])
 
     def _count(self, chunk: Chunk, records: list[RecordRow]) -> None:
         self.tally.seen += len({record.record_id for record in chunk.records})

@@ -22,8 +22,11 @@ if TYPE_CHECKING:
 
     from batch_pipeline.warehouse.connection import Warehouse
 
-CHUNK = 10_000
-"""Records that are in memory at a time."""
+CHUNK = 2_500
+"""Records that are in memory at a time: with 10,000 a plan of 50,000 took 250 MB more, and no second less."""
+
+WINDOW = 50_000
+"""Records whose texts are put in order at a time."""
 
 Which = Literal["new", "missing", "outdated", "all"]
 """`new`: not answered at this content; `missing`: not answered at all; `outdated`: answered only by an older prompt
@@ -56,10 +59,16 @@ class Selection:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A selection as SQL that has been checked against the warehouse."""
+    """A selection as SQL that has been checked against the warehouse.
+
+    `selected` gives all of it, `wanted` what is to be asked about. Where that is much, `keys` gives its ids with their
+    places, from 0, and `window` the records of the places `$first` to `$last` of a table `_asked` of these.
+    """
 
     selected: str
     wanted: str
+    keys: str
+    window: str
     parameters: Mapping[str, object]
     columns: tuple[str, ...]
 
@@ -69,9 +78,22 @@ class Prepared:
         return cast("tuple[int]", row)[0]
 
     def batches(self, connection: DuckDBPyConnection) -> Generator[pa.RecordBatch]:
-        """The records to ask about, in chunks: the prompt's columns, and `record_id, repo, night, content_hash`."""
-        result = connection.execute(self.wanted, self.bound(self.wanted))
-        yield from result.to_arrow_reader(CHUNK)
+        """The records to ask about, in chunks: the prompt's columns, and `record_id, repo, night, content_hash`.
+
+        Where they are many, their ids alone are put in order, and their texts are read window by window: DuckDB would
+        hold all of them to sort them (1 million records of 700 characters: 2 GB).
+        """
+        if self.count_selected(connection) <= WINDOW:
+            result = connection.execute(self.wanted, self.bound(self.wanted))
+            yield from result.to_arrow_reader(CHUNK)
+            return
+        connection.execute(f"CREATE OR REPLACE TEMP TABLE _asked AS {self.keys}", self.bound(self.keys))
+        ((count,),) = connection.execute("SELECT count(*) FROM _asked").fetchall()
+        for start in range(0, count, WINDOW):
+            places = {"first": start, "last": start + WINDOW - 1}
+            result = connection.execute(self.window, {**self.bound(self.window), **places})
+            yield from result.to_arrow_reader(CHUNK)
+        connection.execute("DROP TABLE _asked")
 
     def stream(self, connection: DuckDBPyConnection) -> Generator[list[dict[str, object]]]:
         """The same, record by record."""
@@ -114,7 +136,7 @@ def prepare(connection: DuckDBPyConnection, task: BatchTask, selection: Selectio
     used = task.columns or tuple(name for name in columns if name not in ("record_id", "repo", "night"))
     prepared = Prepared(
         selected=selected,
-        wanted=_wanted(connection, task, selection, selected, used, columns),
+        **_wanted(connection, task, selection, selected, used, columns),
         parameters=_parameters(task, selection),
         columns=used,
     )
@@ -199,7 +221,7 @@ def _wanted(
     selected: str,
     used: tuple[str, ...],
     columns: Mapping[str, str],
-) -> str:
+) -> dict[str, str]:
     content = ", ".join(f"CAST({quoted(name)} AS VARCHAR)" for name in used)
     own = [
         "record_id",
@@ -210,18 +232,27 @@ def _wanted(
     further = [quoted(name) for name in used if name not in ("record_id", "repo", "night")]
     order = _order(task, selection, columns)
     limit = f"LIMIT {int(selection.limit)}" if selection.limit is not None else ""
-    return f"""
+    hashed = f"""
         WITH selected AS ({selected}),
         hashed AS (
             SELECT {", ".join([*own, *further])}, row_number() OVER (ORDER BY {order}) AS place
             FROM selected
         )
-        SELECT * EXCLUDE (place)
-        FROM hashed
-        {_not_answered(connection, task, selection.which)}
-        ORDER BY place
-        {limit}
     """  # noqa: S608 - names are quoted, values are bound
+    asked = f"FROM hashed {_not_answered(connection, task, selection.which)} ORDER BY place {limit}"
+    keys = f"""{hashed}, asked AS (SELECT record_id, place {asked})
+        SELECT record_id, row_number() OVER (ORDER BY place) - 1 AS place FROM asked
+    """  # noqa: S608 - the same
+    window = f"""
+        WITH selected AS ({selected}),
+        hashed AS (SELECT {", ".join([*own, *further])} FROM selected)
+        SELECT hashed.*
+        FROM hashed
+        JOIN _asked USING (record_id)
+        WHERE _asked.place BETWEEN $first AND $last
+        ORDER BY _asked.place
+    """  # noqa: S608 - the same
+    return {"wanted": f"{hashed} SELECT * EXCLUDE (place) {asked}", "keys": keys, "window": window}
 
 
 def _order(task: BatchTask, selection: Selection, columns: Mapping[str, str]) -> str:

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, cast
 import orjson
 
 from batch_pipeline.batches.candidates import Asked, Chunk
+from batch_pipeline.batches.counting import Counting, Counts
 from batch_pipeline.batches.custom_id import custom_id
 from batch_pipeline.batches.envelope import Envelope
 from batch_pipeline.batches.rendering import Columns
-from batch_pipeline.batches.tokens import TokenCounter
 
 if TYPE_CHECKING:
     from datetime import date
@@ -27,12 +27,12 @@ class TextAsking:
     Args:
         fill: Fills the prompt in.
         envelope: Makes lines and fingerprints.
-        counter: Counts what the model would read.
+        counter: Counts what the model would read, here or beside.
         constant: Tokens that every request has beside its text.
     """
 
     def __init__(
-        self, fill: Callable[[Columns], list[str]], envelope: Envelope, counter: TokenCounter, constant: int
+        self, fill: Callable[[Columns], list[str]], envelope: Envelope, counter: Counting, constant: int
     ) -> None:
         self._fill = fill
         self._envelope = envelope
@@ -59,9 +59,9 @@ class TextAsking:
             records=list(map(Asked, record_ids, *places, repeat(0), fingerprints, names)),
             lines=dict(zip(prints, lines, strict=True)),
             custom_ids=dict(zip(prints, ids, strict=True)),
-            input_tokens=lambda wanted: self._count(texts, first, wanted),
+            input_tokens=lambda wanted: self._count(bodies, first, wanted),
         )
 
-    def _count(self, texts: Sequence[str], first: Mapping[str, int], wanted: Sequence[str]) -> list[int]:
-        counted = self._counter.count_many([texts[first[fingerprint]] for fingerprint in wanted])
-        return [self._constant + tokens for tokens in counted]
+    def _count(self, bodies: Sequence[bytes], first: Mapping[str, int], wanted: Sequence[str]) -> Counts:
+        counts = self._counter.begin([bodies[first[fingerprint]] for fingerprint in wanted])
+        return lambda: [self._constant + tokens for tokens in counts()]

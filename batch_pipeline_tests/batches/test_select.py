@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
+from batch_pipeline.batches import select
 from batch_pipeline.batches.dry_run import dry_run
 from batch_pipeline.batches.orders import read_orders
 from batch_pipeline.batches.pipeline import Pipeline
@@ -13,7 +15,7 @@ from batch_pipeline.batches.plan import Order
 from batch_pipeline.batches.select import Selection, connection_for, prepare
 from batch_pipeline.errors import InvalidSelection, UsageError
 from batch_pipeline.tasks import BatchTask
-from batch_pipeline_tests.batches.chain import Mood, answers, mood, planned, run
+from batch_pipeline_tests.batches.chain import Mood, answers, mood, planned, run, write_notes
 from batch_pipeline_tests.books import Books
 
 ISSUES = """
@@ -149,3 +151,19 @@ def test_only_orders_that_there_are_can_be_named(notes: Pipeline) -> None:
 def test_a_dry_run_of_a_query_tells_and_leaves_nothing(notes: Pipeline) -> None:
     found = dry_run(notes, Order(mood, Selection(sql="SELECT record_id, text FROM notes", limit=3)))
     assert (found.job.selected, found.job.requests, found.batches) == (4, 3, 1)
+
+
+@pytest.mark.parametrize("selection", [Selection(), Selection(limit=7), Selection(which="all", limit=3)])
+def test_many_records_are_read_in_windows_and_are_the_same_in_the_same_order(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, selection: Selection
+) -> None:
+    """All of their texts put in order at once took 2 GB for a million."""
+    write_notes(pipeline, 11)
+    task = replace(mood, order="hash(record_id)")
+    with pipeline.warehouse.read() as connection:
+        prepared = prepare(connection, task, selection)
+        at_once = [row for rows in prepared.stream(connection) for row in rows]
+        monkeypatch.setattr(select, "WINDOW", 4)
+        in_windows = [row for rows in prepared.stream(connection) for row in rows]
+    assert in_windows == at_once
+    assert len(at_once) == min(selection.limit or 11, 11)
