@@ -11,6 +11,7 @@ from batch_pipeline.assets import keys
 from batch_pipeline.assets.metadata import picture, table, usd
 from batch_pipeline.assets.reporting import Metadata
 from batch_pipeline.batches.pipeline import Pipeline
+from batch_pipeline.reports.words import in_usd
 
 if TYPE_CHECKING:
     from batch_pipeline.batches.status import JobStatus
@@ -89,7 +90,7 @@ def _of_jobs(pipeline: Pipeline) -> Metadata:
     columns = ["job", "state", "answered", "paid (USD)"]
     return {
         "dagster/row_count": len(found),
-        "picture": picture(plot_jobs(found), "records of the newest jobs"),
+        "plot": picture(plot_jobs(found), "records of the newest jobs"),
         "newest jobs": table(columns, [_job(job) for job in found[:NEWEST]]),
         "jobs open": sum(job.state not in FINAL for job in found),
         "jobs held": sum(job.state == "held" for job in found),
@@ -101,8 +102,7 @@ def _of_jobs(pipeline: Pipeline) -> Metadata:
 
 
 def _job(job: "JobStatus") -> tuple[object, ...]:
-    of = f" ({job.partition_key})" if job.partition_key else ""
-    return f"{job.job_id}{of}", job.state.replace("_", " "), f"{job.answered} of {job.records}", usd(job.cost_usd)
+    return job.job_id, job.state.replace("_", " "), f"{job.answered} of {job.records}", usd(job.cost_usd)
 
 
 def _of_spend(pipeline: Pipeline) -> Metadata:
@@ -113,7 +113,7 @@ def _of_spend(pipeline: Pipeline) -> Metadata:
     modes, year = total(spent), yearly(spent, day)
     plot = plot_spend(spent, day, pipeline.settings.price_as)
     return {
-        "picture": picture(plot, "what was spent, by day and task, and in each mode"),
+        "plot": picture(plot, "what was spent, by day and task, and in each mode"),
         "by day": _table("day", spent, newest=DAYS),
         "by task": _table("task", spent),
         "by model": _table("model", spent),
@@ -143,14 +143,17 @@ def _table(
         found = found[::-1][:newest]
     if dearest is not None:
         found = sorted(found, key=lambda item: -item[1].modes.realtime_usd)[:dearest]
-    columns = ["repository" if by == "repo" else by, "answered", "estimate", "paid", "in batch", "in realtime", "saved"]
-    return table(columns, [(names[0], *_money(each)) for names, each in found])
+    if by == "repo":
+        rows = [(names[0], each.modes.records, *_usd(each)) for names, each in found]
+        return table(["repository", "answered", "paid", "realtime", "saved"], rows)
+    rows = [(names[0], each.modes.records, in_usd(each.estimate_usd), *_usd(each)) for names, each in found]
+    return table([by, "answered", "estimate", "paid", "realtime", "saved"], rows)
 
 
-def _money(each: "Spent") -> tuple[object, ...]:
+def _usd(each: "Spent") -> list[str]:
+    """Few columns, of few digits: the UI cuts off what is wide."""
     modes = each.modes
-    amounts = (each.estimate_usd, modes.paid_usd, modes.batch_usd, modes.realtime_usd, modes.saved_usd)
-    return modes.records, *(usd(amount) for amount in amounts)
+    return [in_usd(amount) for amount in (modes.paid_usd, modes.realtime_usd, modes.saved_usd)]
 
 
 def _of_operations(pipeline: Pipeline) -> Metadata:
@@ -161,7 +164,7 @@ def _of_operations(pipeline: Pipeline) -> Metadata:
     ended = sum(each.requests for each in found.ended)
     answered = sum(each.requests for each in found.ended if each.outcome == "answered")
     return {
-        "picture": picture(plot_operations(found), "times of batches, requests in flight, outcomes"),
+        "plot": picture(plot_operations(found), "times of batches, requests in flight, outcomes"),
         "times by day": _times(found),
         "how requests ended": table(
             ["outcome", "code", "requests"],

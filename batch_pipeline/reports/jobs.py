@@ -45,4 +45,5 @@ def _bars(axes: Axes, shown: Sequence[JobStatus]) -> None:
     axes.set_ylim(-0.6, max(len(shown), 2) - 0.4)
     axes.set_xlim(0, max(1, *base) * 1.15)
     axes.grid(visible=True, axis="x")
+    axes.locator_params(axis="x", integer=True)
     titled(axes, TITLE, len(_PARTS))

@@ -205,6 +205,7 @@ def _ended(axes: Axes, found: Operations) -> None:
     axes.set_yticks(range(len(shown)), names)
     axes.set_ylim(-0.6, max(len(shown), 2) - 0.4)
     axes.set_xlim(0, max(counts) * 1.12)
+    axes.locator_params(axis="x", integer=True)
     axes.grid(visible=True, axis="x")
 
 

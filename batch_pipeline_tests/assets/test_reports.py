@@ -38,10 +38,10 @@ def test_reports_follow_collections_and_tell_the_same_as_the_tables(reported: Pr
 def test_each_has_a_picture_and_tables_that_are_shown_at_once(reported: Project) -> None:
     for name in REPORTS:
         told = reported.metadata(name)
-        start, _, picture = str(told["picture"]).partition("base64,")
+        start, _, picture = str(told["plot"]).partition("base64,")
         assert start.startswith("![")
         assert b64decode(picture.rstrip(")")).startswith(b"\x89PNG")
-        tables = [text for key, text in told.items() if isinstance(text, str) and key != "picture"]
+        tables = [text for key, text in told.items() if isinstance(text, str) and key != "plot"]
         assert all(len(text) <= SHOWN + 50 for text in tables)
 
 
