@@ -5,7 +5,7 @@ PYTHON ?= python3
 UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
 RUN := .venv/bin
 
-.PHONY: help demo dev test chaos live docs check format clean
+.PHONY: help demo dev test chaos live docs bench check format clean
 help: ## what can be made here
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
 
@@ -24,8 +24,11 @@ chaos: .venv/.ready ## 300 kills and stops, the server's books compared; ARGS="-
 live: .venv/.ready ## tries at OpenAI what is only assumed, for under a cent: LIVE=1 and OPENAI_API_KEY
 	@$(RUN)/python -m batch_pipeline_tests.live $(ARGS)
 
-docs: .venv/.ready ## the pages, as a site that needs no server: site/index.html
+docs: .venv/.ready ## the pages, as a site in site/
 	@NO_MKDOCS_2_WARNING=1 $(RUN)/mkdocs build --strict
+
+bench: .venv/.ready ## what it costs, beside a loop on the plain SDK; ARGS="--rows 10000 --only compared"
+	@$(RUN)/python -m bench $(ARGS)
 
 check: .venv/.ready ## lint, types, the direction of imports, dependencies
 	@$(RUN)/ruff check .

@@ -11,6 +11,7 @@ from __future__ import annotations
 import sys
 import time
 from importlib import import_module
+from logging import Handler, LogRecord, getLogger
 
 from batch_pipeline.batches.collect import collect as collect_job
 from batch_pipeline.batches.pipeline import Pipeline
@@ -59,6 +60,27 @@ def send(pipeline: Pipeline, job_id: str) -> str:
         time.sleep(0.2)
 
 
+def submit(pipeline: Pipeline, job_id: str) -> int:
+    """Sends all batches; how many."""
+    return len(submit_job(pipeline, job_id).created)
+
+
+def look(pipeline: Pipeline, _job_id: str) -> dict[str, int]:
+    """What a sensor's tick does first: batches in flight, and calls that it took to see them."""
+    calls = _Calls()
+    getLogger("httpx").addHandler(calls)
+    getLogger("httpx").setLevel("INFO")
+    polled = poll(pipeline, "local")
+    return {"in_flight": polled.in_flight, "calls": calls.count}
+
+
+class _Calls(Handler):
+    count = 0
+
+    def emit(self, record: LogRecord) -> None:
+        self.count += 1
+
+
 def collect(pipeline: Pipeline, job_id: str) -> int:
     """Collects all batches; how many."""
     return len(collect_job(pipeline, job_id).batches)
@@ -88,9 +110,15 @@ def main(verb: str, argument: str) -> None:
     import_module("openai")  # as the floor has it: the step is what follows
     with Clock() as clock:
         pipeline = Pipeline()
-        done: object = {"load": load, "build": build, "send": send, "collect": collect, "check": check}[verb](
-            pipeline, argument
-        )
+        done: object = {
+            "load": load,
+            "build": build,
+            "send": send,
+            "collect": collect,
+            "check": check,
+            "submit": submit,
+            "look": look,
+        }[verb](pipeline, argument)
         pipeline.close()
     clock.tell(done)
 

@@ -1,0 +1,94 @@
+"""What is measured beside building and collecting: the command, the local server, the sensor, and nights in Dagster."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from urllib.request import urlopen
+
+from bench import texts
+from bench.children import COMMAND, ROOT, local_server, run, step
+
+Figures = dict[str, float]
+
+
+def environment(folder: Path, url: str) -> dict[str, str]:
+    """One with no settings but where data lies and who answers."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("BATCH_PIPELINE_", "OPENAI_"))}
+    return {**kept, "BATCH_PIPELINE_DATA_DIR": str(folder / "data"), "BATCH_PIPELINE_LOCAL_URL": url}
+
+
+def command(turns: int = 5) -> Figures:
+    """CPU seconds of `--help`, of `import openai` alone, and of `submit` of ten requests to the shell's prompt."""
+    found: dict[str, list[float]] = {"help": [], "import_openai": [], "submit_10": []}
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name, local_server(Path(name) / "server") as url:
+        here = environment(Path(name), url)
+        run(here, *COMMAND, "issues", "load", ROOT / "data/issues/*.json")
+        for turn in range(turns):
+            found["help"].append(run(here, *COMMAND, "--help")[0][1])
+            found["import_openai"].append(run(here, sys.executable, "-c", "import openai")[0][1])
+            asked = ("submit", "issue-kind", "--limit", "10", "--force", "--key", turn, "--json")
+            whole, out = run(here, *COMMAND, *asked)
+            if json.loads(out)["requests"] != 10:
+                raise SystemExit(f"not ten requests: {out}")
+            found["submit_10"].append(whole[1])
+    return {name: min(cpu) for name, cpu in found.items()}
+
+
+def server(rows: int = 50_000) -> Figures:
+    """Requests that the simulated engine answers a second, from the batch's creation to its end."""
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name, local_server(Path(name) / "server") as url:
+        folder = Path(name)
+        here = environment(folder, url)
+        texts.write(folder / "rows.csv", texts.made_up(rows))
+        step(here, "bench.floor", "build", folder / "rows.csv", folder / "requests.jsonl")
+        batch = step(here, "bench.floor", "send", folder / "requests.jsonl", url).done
+        with urlopen(f"{url}/batches/{batch}") as answer:  # noqa: S310 - our own server
+            told = json.load(answer)
+    seconds = told["completed_at"] - told["in_progress_at"]
+    return {"rows": rows, "per_second_at_least": rows / (seconds + 1)}
+
+
+def sensor(batches: int) -> Figures:
+    """One look of the sensor at so many batches in flight: seconds, CPU seconds, calls."""
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        with local_server(folder / "server", "--seconds", "100000") as url:
+            here = environment(folder, url) | {"BATCH_PIPELINE_MAX_REQUESTS": "1"}
+            texts.write(folder / "rows.csv", texts.made_up(batches))
+            step(here, "bench.ours", "load", folder / "rows.csv")
+            job = step(here, "bench.ours", "build", "sensor").done["job"]
+            step(here, "bench.ours", "submit", job)
+            looked = step(here, "bench.ours", "look", job)
+    if looked.done["in_flight"] != batches:
+        raise SystemExit(f"{looked.done} in flight, not {batches}")
+    return {
+        "batches": batches,
+        "seconds": looked.step_seconds,
+        "cpu": looked.step_cpu,
+        "calls": looked.done["calls"],
+    }
+
+
+def night(repos: int, issues: int, batch_seconds: float) -> Figures:
+    """A night in Dagster; see `bench.nightly`."""
+    size = ("--repos", repos, "--issues", issues, "--batch-seconds", batch_seconds)
+    _, out = run(dict(os.environ), sys.executable, "-m", "bench.nightly", *size)
+    told = re.search(r"(?P<tasks>\d+) tasks: (?P<seconds>\d+) s, (?P<cpu>[\d.]+) s of CPU", out.decode())
+    if told is None:
+        raise SystemExit(out.decode())
+    return {"repos": repos, "issues": issues, "provider": batch_seconds} | {
+        key: float(value) for key, value in told.groupdict().items()
+    }
+
+
+def timed(measure: Callable[[], Figures]) -> Figures:
+    """With the seconds that measuring itself took."""
+    began = time.perf_counter()
+    return {**measure(), "measuring": time.perf_counter() - began}
