@@ -26,7 +26,7 @@ WAREHOUSE = "warehouse"
 class PipelineResource(dg.ConfigurableResource[Pipeline]):
     """Settings, ledger, warehouse, files and providers; an asset takes it as `pipeline: dg.ResourceParam[Pipeline]`.
 
-    Example:
+    Examples:
         >>> resources = {"pipeline": PipelineResource(settings={"provider": "openai", "data_dir": "/srv/batches"})}
     """
 

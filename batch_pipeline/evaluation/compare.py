@@ -107,7 +107,7 @@ def compare(pipeline: Pipeline, task: BatchTask, field: str | None, a: Asked, b:
 def mcnemar(only_a: int, only_b: int) -> float:
     """The two-sided p-value of McNemar's exact test: binomial, over the rows that just one of the two got right.
 
-    Example:
+    Examples:
         >>> mcnemar(1, 9)
         0.021484375
     """

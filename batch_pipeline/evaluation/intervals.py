@@ -33,7 +33,7 @@ class Interval:
 def wilson(right: int, rows: int) -> Interval:
     """Of the share of `rows` that are right.
 
-    Example:
+    Examples:
         >>> interval = wilson(8, 10)
         >>> round(interval.low, 3), round(interval.high, 3)
         (0.49, 0.943)

@@ -51,7 +51,7 @@ class Batch:
     Raises:
         InvalidTask: A value that can't work.
 
-    Example:
+    Examples:
         >>> batch = Batch("greetings", answer=str).add("Say hello.", record_id="hello")
         >>> len(batch)
         1

@@ -83,7 +83,7 @@ class Cited(BaseModel):
 class BatchTask:
     """What is asked of each record.
 
-    Example:
+    Examples:
         >>> from typing import Literal
         >>> class Mood(BaseModel):
         ...     label: Literal["glad", "sad"]
