@@ -9,12 +9,12 @@ from typing import cast
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
-from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import compile_path
 
 from batch_pipeline.errors import (
     Disabled,
@@ -149,10 +149,10 @@ async def _of_http(request: Request, error: Exception) -> Response:
 
 def _allowed(request: Request) -> str:
     """The methods of every route at this path; what comes with the error are those of the first."""
-    routes = cast("FastAPI", request.app).routes
-    at_path = [route for route in routes if isinstance(route, APIRoute) and route.path_regex.match(request.url.path)]
-    exact = [route for route in at_path if not route.param_convertors] or at_path
-    return ", ".join(sorted({method for route in exact for method in route.methods}))
+    paths = cast("FastAPI", request.app).openapi()["paths"]
+    at_path = [path for path in paths if compile_path(path)[0].match(request.url.path)]
+    exact = [path for path in at_path if path == request.url.path] or at_path
+    return ", ".join(sorted({method.upper() for path in exact for method in paths[path]}))
 
 
 async def _unforeseen(_: Request, error: Exception) -> Response:

@@ -52,7 +52,7 @@ def routes(service: Service) -> APIRouter:
         try:
             event = verifier.webhooks.unwrap(body, request.headers, secret=secret.get_secret_value())
             at = int(request.headers["webhook-timestamp"])
-        except (InvalidWebhookSignatureError, ValueError) as error:
+        except (InvalidWebhookSignatureError, ValueError, TypeError) as error:  # of a signature that is no ASCII
             raise _refused(request, f"its signature or its time does not hold ({type(error).__name__})") from None
         webhook_id = request.headers["webhook-id"]
         if not _ID.fullmatch(webhook_id):
