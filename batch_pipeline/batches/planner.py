@@ -6,7 +6,7 @@ Taken before looked up, freed after committed: see `docs/how-it-works.md`, "What
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -124,7 +124,9 @@ class Planner:
             given_up = fingerprints.which_given_up(db, free)
         return given_up, lookups.answered(self._connection, free) - given_up
 
-    def _settle(self, waiting: Iterable[str], not_sent: list[str]) -> None:
+    def _settle(self, waiting: Collection[str], not_sent: list[str]) -> None:
+        if not waiting and not not_sent:
+            return
         with self._pipeline.ledger.begin() as db:
             jobs.must_be_planner(db, self._job.job_id, self._job.planner or "")
             fingerprints.wait_for(db, self._job.job_id, waiting)

