@@ -59,10 +59,11 @@ def run(environment: Mapping[str, str], *command: object) -> tuple[tuple[float, 
 def local_server(folder: Path, *options: str) -> Generator[str]:
     """A local server in a process of its own, which is not counted; its URL."""
     command = [sys.executable, "-m", "batch_pipeline.local_server", "--port", "0", "--state-dir", str(folder)]
-    process = subprocess.Popen([*command, "--exit-with-parent", *options], stdout=subprocess.PIPE, cwd=ROOT)
-    try:
-        told = process.stdout.readline() if process.stdout else b""
-        yield told.decode().split()[-1]
-    finally:
-        process.terminate()
-        process.wait()
+    whole = [*command, "--exit-with-parent", *options]
+    with subprocess.Popen(whole, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=ROOT) as process:
+        try:
+            told = process.stdout.readline() if process.stdout else b""
+            yield told.decode().split()[-1]
+        finally:
+            process.terminate()
+            process.wait()

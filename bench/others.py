@@ -33,7 +33,7 @@ def command(turns: int = 5) -> Figures:
         for turn in range(turns):
             found["help"].append(run(here, *COMMAND, "--help")[0][1])
             found["import_openai"].append(run(here, sys.executable, "-c", "import openai")[0][1])
-            asked = ("submit", "issue-kind", "--limit", "10", "--force", "--key", turn, "--json")
+            asked = ("submit", "issue-kind", "--limit", "10", "--model", f"simulated-{turn}", "--json")
             whole, out = run(here, *COMMAND, *asked)
             if json.loads(out)["requests"] != 10:
                 raise SystemExit(f"not ten requests: {out}")
