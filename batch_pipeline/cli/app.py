@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from batch_pipeline.cli import (
+    completion,
     cost,
     demo,
     dev,
@@ -40,7 +41,6 @@ _EVERYWHERE = ("--debug", "--verbose")
 
 app = typer.Typer(
     name=NAME,
-    add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # the panels take 0.3 s of CPU, three times as long as all the rest of `--help`
@@ -83,6 +83,7 @@ for group in (
     operations,
     local_server,
     serve,
+    completion,
 ):
     group.add_to(app)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from batch_pipeline.cli.completion import job_ids
 from batch_pipeline.cli.output import AsJson, Column, plural, print_facts, print_json, print_table, say, usd
 from batch_pipeline.cli.session import opened
 from batch_pipeline.cli.spending import By, show_spending, year_in_words
@@ -23,7 +24,10 @@ def add_to(app: typer.Typer) -> None:
 
 def cost(
     job: Annotated[
-        str | None, typer.Argument(metavar="[JOB]", help="The job's id; without it, all, by task and model.")
+        str | None,
+        typer.Argument(
+            metavar="[JOB]", autocompletion=job_ids, help="The job's id; without it, all, by task and model."
+        ),
     ] = None,
     *,
     by: Annotated[

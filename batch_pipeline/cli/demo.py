@@ -46,6 +46,8 @@ def demo(
     """Answer 30 sample issues with a small model on this machine, through Dagster's daemon and sensors.
 
     It has data of its own, and ends everything that it starts. Run again, it sends nothing: all is answered.
+
+    Example: batch-pipeline demo --engine simulated
     """
     told = partial(print, flush=True) if not as_json else _silent
     began, chosen = time.time(), engine or default_engine()

@@ -33,7 +33,10 @@ def dev(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Start the Dagster UI, its daemon, and the local server if that is the provider; end all with Ctrl-C."""
+    """Start the Dagster UI, its daemon, and the local server if that is the provider; end all with Ctrl-C.
+
+    Example: batch-pipeline dev --port 3001
+    """
     settings = read_settings()
     from batch_pipeline.cli.dagster_home import dagster_home
     from batch_pipeline.cli.programs import programs

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from batch_pipeline.cli.completion import task_names
 from batch_pipeline.cli.evaluation_output import SCORE_COLUMNS, say_comparison, say_others, say_score, score_row
 from batch_pipeline.cli.log import tell_error
 from batch_pipeline.cli.output import (
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
 group = typer.Typer(help="Answers against gold answers.", no_args_is_help=True, rich_markup_mode=None)
 
-TaskName = Annotated[str, typer.Argument(metavar="TASK", help="The task's name.")]
+TaskName = Annotated[str, typer.Argument(metavar="TASK", autocompletion=task_names, help="The task's name.")]
 Provider = Literal["openai", "anthropic", "local"]
 
 
@@ -44,7 +45,7 @@ def add_to(app: typer.Typer) -> None:
     app.add_typer(group, name="eval")
 
 
-@group.command()
+@group.command(short_help="Answer the gold rows, and score them.")
 def run(
     task: TaskName,
     *,
@@ -106,7 +107,10 @@ def scores(
     limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="At most so many, the newest first.")] = 50,
     as_json: AsJson = False,
 ) -> None:
-    """List the scores that there ever were, the newest first."""
+    """List the scores that there ever were, the newest first.
+
+    Example: batch-pipeline eval scores --json
+    """
     from batch_pipeline.evaluation.store import scores as stored
 
     with opened() as pipeline, pipeline.warehouse.read() as connection:
@@ -119,7 +123,7 @@ def scores(
         print_table([Column("Scored"), Column("Task"), *SCORE_COLUMNS], [_dated(one) for one in found])
 
 
-@group.command()
+@group.command(short_help="Put two models, prompts or variants side by side.")
 def compare(
     task: TaskName,
     *,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from batch_pipeline.cli.completion import task_names
 from batch_pipeline.cli.output import AsJson, plural, print_json, say
 from batch_pipeline.cli.session import opened
 from batch_pipeline.cli.tabular import must_not_be_shown, write
@@ -29,7 +30,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def export(
-    task: Annotated[str, typer.Argument(metavar="TASK", help="The task's name.")],
+    task: Annotated[str, typer.Argument(metavar="TASK", autocompletion=task_names, help="The task's name.")],
     *,
     form: Annotated[Form, typer.Option("--format", help="json: a file a record; the others: one file.")] = "json",
     output: Annotated[

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from batch_pipeline.cli.completion import job_ids
 from batch_pipeline.cli.output import (
     AsJson,
     Column,
@@ -63,7 +64,9 @@ def history(
 
 
 def details(
-    job: Annotated[str, typer.Argument(metavar="JOB", help="The job's id.")], *, as_json: AsJson = False
+    job: Annotated[str, typer.Argument(metavar="JOB", autocompletion=job_ids, help="The job's id.")],
+    *,
+    as_json: AsJson = False,
 ) -> None:
     """Tell all that is known of a job: selection, query, batches, attempts, outcomes by code, money, events.
 

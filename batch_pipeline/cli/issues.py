@@ -46,7 +46,10 @@ def load(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Load issues from files; what is known already adds nothing."""
+    """Load issues from files; what is known already adds nothing.
+
+    Example: batch-pipeline issues load 'data/issues/*.json' --night 2026-11-20
+    """
     with opened() as pipeline:
         loaded = load_files(pipeline, files, night=night, repo=repo)
     if as_json:
@@ -58,7 +61,7 @@ def load(
         raise typer.Exit(1)
 
 
-@group.command()
+@group.command(short_help="Pull what changed from GitHub.")
 def pull(
     repos: Annotated[list[str], typer.Argument(metavar="OWNER/NAME", help="Name of each repository.")],
     *,
@@ -69,7 +72,10 @@ def pull(
     night: Night = None,
     as_json: AsJson = False,
 ) -> None:
-    """Pull what changed from GitHub, issues and comments; the first pull takes 30 days."""
+    """Pull what changed from GitHub, issues and comments; the first pull takes 30 days.
+
+    Example: batch-pipeline issues pull acme/orbit --since 2026-11-01
+    """
     from batch_pipeline.errors import GitHubError
 
     pulled: list[Pulled] = []
@@ -90,7 +96,10 @@ def pull(
 
 @group.command()
 def status(*, as_json: AsJson = False) -> None:
-    """Show what there is of each repository."""
+    """Show what there is of each repository.
+
+    Example: batch-pipeline issues status --json
+    """
     from batch_pipeline.warehouse.issues import issue_counts
 
     with opened() as pipeline, pipeline.warehouse.read() as connection:

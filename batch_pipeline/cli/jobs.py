@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from batch_pipeline.cli.completion import job_ids
 from batch_pipeline.cli.log import tell_error
 from batch_pipeline.cli.output import (
     AsJson,
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from batch_pipeline.batches.pipeline import Pipeline
     from batch_pipeline.batches.status import BatchStatus, JobStatus
 
-JobId = Annotated[str, typer.Argument(metavar="JOB", help="The job's id.")]
+JobId = Annotated[str, typer.Argument(metavar="JOB", autocompletion=job_ids, help="The job's id.")]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -43,12 +44,17 @@ def add_to(app: typer.Typer) -> None:
 
 
 def show_status(
-    job: Annotated[str | None, typer.Argument(metavar="[JOB]", help="The job's id; without it, the whole.")] = None,
+    job: Annotated[
+        str | None, typer.Argument(metavar="[JOB]", autocompletion=job_ids, help="The job's id; without it, the whole.")
+    ] = None,
     *,
     cached: Annotated[bool, typer.Option("--cached", help="Ask nobody: what the ledger knows.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show where a job stands, or the whole; asks the provider first."""
+    """Show where a job stands, or the whole; asks the provider first.
+
+    Example: batch-pipeline status issue_kind-261120-1a2b3c --json
+    """
     with opened() as pipeline:
         if job is None:
             _show_overview(pipeline, ask=not cached, as_json=as_json)
@@ -118,7 +124,10 @@ def collect(
     strict: Annotated[bool, typer.Option("--strict", help="Exit 1 if a record has no answer.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Collect what a job came to; send and retry what may go."""
+    """Collect what a job came to; send and retry what may go.
+
+    Example: batch-pipeline collect issue_kind-261120-1a2b3c --wait --results answers
+    """
     new_budget = finite_usd(budget)
     with opened() as pipeline:
         if new_budget is not None:
@@ -138,7 +147,10 @@ def collect(
 
 
 def cancel(job: JobId, *, as_json: AsJson = False) -> None:
-    """Stop a job: what is planned is not sent, what is in flight is asked back; what was done is kept."""
+    """Stop a job: what is planned is not sent, what is in flight is asked back; what was done is kept.
+
+    Example: batch-pipeline cancel issue_kind-261120-1a2b3c
+    """
     from batch_pipeline.batches.cancel import cancel as ask_cancel
 
     with opened() as pipeline:
@@ -156,7 +168,10 @@ def cancel(job: JobId, *, as_json: AsJson = False) -> None:
 
 
 def retry(job: JobId, *, as_json: AsJson = False) -> None:
-    """Send again what has no answer: what was given up, cancelled or lost too."""
+    """Send again what has no answer: what was given up, cancelled or lost too.
+
+    Example: batch-pipeline retry issue_kind-261120-1a2b3c
+    """
     from batch_pipeline.batches.retry import retry as try_again
     from batch_pipeline.batches.turn import submit_job
 

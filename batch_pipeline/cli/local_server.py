@@ -73,7 +73,10 @@ def local_server(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Serve OpenAI's Batch API on this machine, until Ctrl-C: no key, no network, no cost."""
+    """Serve OpenAI's Batch API on this machine, until Ctrl-C: no key, no network, no cost.
+
+    Example: batch-pipeline local-server --engine simulated --seconds 5
+    """
     settings = read_settings()
     from batch_pipeline.local_server import LocalServerOptions, run
 

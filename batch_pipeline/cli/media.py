@@ -35,11 +35,13 @@ def _group() -> None:
     """Without it, a group of one verb would be that verb."""
 
 
-@images.command("load")
+@images.command("load", short_help="Load the images below a folder, as posts.")
 def load_images(folder: Folder = None, *, as_json: AsJson = False) -> None:
     """Load the images below a folder into `images`, as posts; what is known already adds nothing.
 
     The images of a subfolder are a post, and so are files whose names differ in the number after the last `_` only.
+
+    Example: batch-pipeline images load photos
     """
     from batch_pipeline.sources.images import load_images
 
@@ -48,9 +50,12 @@ def load_images(folder: Folder = None, *, as_json: AsJson = False) -> None:
     _tell(loaded, "image", f" in {plural(loaded.records, 'post')}", as_json=as_json)
 
 
-@documents.command("load")
+@documents.command("load", short_help="Load the PDFs below a folder.")
 def load_documents(folder: Folder = None, *, as_json: AsJson = False) -> None:
-    """Load the PDFs below a folder into `documents` and `document_pages`; what is known already adds nothing."""
+    """Load the PDFs below a folder into `documents` and `document_pages`; what is known already adds nothing.
+
+    Example: batch-pipeline documents load contracts
+    """
     from batch_pipeline.sources.documents import load_documents
 
     with opened() as pipeline:
@@ -58,9 +63,12 @@ def load_documents(folder: Folder = None, *, as_json: AsJson = False) -> None:
     _tell(loaded, "document", "", as_json=as_json)
 
 
-@files.command("load")
+@files.command("load", short_help="Load the text and code files below a folder.")
 def load_files(folder: Folder = None, *, as_json: AsJson = False) -> None:
-    """Load the text and code files below a folder into `file_chunks`; what is known already adds nothing."""
+    """Load the text and code files below a folder into `file_chunks`; what is known already adds nothing.
+
+    Example: batch-pipeline files load src
+    """
     from batch_pipeline.batches.tokens import TokenCounter
     from batch_pipeline.sources.text_files import CHUNK_MODEL, load_files
 

@@ -31,7 +31,10 @@ def query(
     output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to this file.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Run SQL on the warehouse. It can't write, reach files or load extensions."""
+    """Run SQL on the warehouse. It can't write, reach files or load extensions.
+
+    Example: batch-pipeline query "SELECT label, count(*) FROM issue_kind_latest GROUP BY label" --format csv
+    """
     form = "json" if as_json else form
     must_not_be_shown(form, output)
     from batch_pipeline.batches.report import refresh_reports

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from batch_pipeline.cli.completion import task_names
 from batch_pipeline.cli.output import AsJson, finite_usd, plural, print_json, say
 from batch_pipeline.cli.placed import placed_as_json, say_placed, show_dry_run, tell_what_waits
 from batch_pipeline.cli.session import opened
@@ -26,7 +27,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def reprocess(
-    task: Annotated[str, typer.Argument(metavar="TASK", help="The task's name.")],
+    task: Annotated[str, typer.Argument(metavar="TASK", autocompletion=task_names, help="The task's name.")],
     *,
     code: Annotated[
         str | None, typer.Option("--code", metavar="CODE", help="With this error code or outcome, such as refused.")

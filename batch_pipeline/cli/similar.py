@@ -12,7 +12,7 @@ from batch_pipeline.cli.session import opened
 
 def add_to(app: typer.Typer) -> None:
     """Adds the verb."""
-    app.command()(similar)
+    app.command(short_help="Show the issues that are most like one.")(similar)
 
 
 def similar(
@@ -23,7 +23,10 @@ def similar(
     everywhere: Annotated[bool, typer.Option("--everywhere", help="Look in all repositories.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show the issues most like one, by the cosine similarity of their embeddings (1: the same)."""
+    """Show the issues most like one, by the cosine similarity of their embeddings (1: the same).
+
+    Example: batch-pipeline similar acme/orbit#12
+    """
     from batch_pipeline.errors import UsageError
     from batch_pipeline.tasks.registry import load_tasks
     from batch_pipeline.warehouse.answers import type_of_column

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from batch_pipeline.cli.completion import task_names
 from batch_pipeline.cli.issues import load_files, say_loaded, tell_problems
 from batch_pipeline.cli.output import AsJson, finite_usd
 from batch_pipeline.cli.placed import place_order, say_estimate, show_dry_run
@@ -27,7 +28,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def submit(
-    task: Annotated[str, typer.Argument(metavar="TASK", help="The task's name.")],
+    task: Annotated[str, typer.Argument(metavar="TASK", autocompletion=task_names, help="The task's name.")],
     *,
     files: Annotated[
         list[str] | None,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from batch_pipeline.cli.completion import task_names
 from batch_pipeline.cli.log import tell_error
 from batch_pipeline.cli.output import AsJson, Column, moment, plural, print_facts, print_json, print_table, say, usd
 from batch_pipeline.cli.session import opened, read_settings
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
     from batch_pipeline.settings import ProviderName, Settings
     from batch_pipeline.tasks import BatchTask
 
-group = typer.Typer(help="What is asked: list, show and check the tasks.", rich_markup_mode=None)
+group = typer.Typer(
+    help="What is asked: list, show and check the tasks.\n\nExample: batch-pipeline tasks --json", rich_markup_mode=None
+)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -29,7 +32,10 @@ def add_to(app: typer.Typer) -> None:
 
 @group.callback(invoke_without_command=True)
 def list_tasks(context: typer.Context, *, as_json: AsJson = False) -> None:
-    """List the tasks; a file that does not load is named."""
+    """List the tasks; a file that does not load is named.
+
+    Example: batch-pipeline tasks --json
+    """
     if context.invoked_subcommand is not None:
         return
     from batch_pipeline.tasks.registry import load_tasks
@@ -45,9 +51,9 @@ def list_tasks(context: typer.Context, *, as_json: AsJson = False) -> None:
         tell_error(f"{file} did not load, and the other tasks work: {why}")
 
 
-@group.command("show")
+@group.command("show", short_help="Show a task, its price, prompt and versions.")
 def show_task(
-    task: Annotated[str, typer.Argument(metavar="TASK", help="The task's name.")],
+    task: Annotated[str, typer.Argument(metavar="TASK", autocompletion=task_names, help="The task's name.")],
     *,
     diff: Annotated[
         str | None, typer.Option("--diff", metavar="VERSION", help="What changed since this version of the prompt.")
@@ -139,7 +145,10 @@ _VERSIONS = (
 
 @group.command("check")
 def check_tasks(*, as_json: AsJson = False) -> None:
-    """Try each task's SQL and columns against the warehouse."""
+    """Try each task's SQL and columns against the warehouse.
+
+    Example: batch-pipeline tasks check
+    """
     from batch_pipeline.tasks.registry import load_tasks
 
     tasks = load_tasks()
