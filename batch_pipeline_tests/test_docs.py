@@ -234,6 +234,17 @@ def test_its_make_targets_are_there(page: str) -> None:
         assert f"\n{target}:" in makefile, target
 
 
+def test_the_workflow_of_ci_does_what_ci_does_and_its_secrets_are_told() -> None:
+    workflow = text_of(".github/workflows/ci.yml")
+    told = text_of("docs/development.md")
+    assert "run: bash .ci/run\n" in workflow
+    asked = set(re.findall(r"(?:secrets|vars)\.([A-Z_]+)", workflow))
+    assert asked == {"OPENAI_API_KEY", "OPENAI_BASE_URL"}
+    assert [name for name in asked if f"| `{name}` |" not in told] == []
+    makefile = text_of("Makefile")
+    assert [target for target in re.findall(r"\bmake ([a-z]+)", workflow) if f"\n{target}:" not in makefile] == []
+
+
 def test_the_site_is_built_without_a_warning_and_fetches_nothing_from_elsewhere(tmp_path: Path) -> None:
     built = subprocess.run(
         [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)],
