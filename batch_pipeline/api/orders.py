@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from batch_pipeline.api.models import CreateBatch, CreatedBatch
 from batch_pipeline.api.problems import Refused
+from batch_pipeline.api.worker import ORIGIN
 from batch_pipeline.batches import dry_run as dry
 from batch_pipeline.batches.orders import read_orders
 from batch_pipeline.batches.pipeline import Pipeline
@@ -18,8 +19,6 @@ from batch_pipeline.ledger import idempotency
 from batch_pipeline.ledger.idempotency import Key
 from batch_pipeline.ledger.jobs import META, Job
 from batch_pipeline.tasks.registry import load_tasks
-
-ORIGIN = "rest"
 
 
 def create(pipeline: Pipeline, asked: CreateBatch, key: str | None) -> CreatedBatch:

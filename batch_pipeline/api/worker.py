@@ -10,6 +10,10 @@ import threading
 
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.rounds import take_round
+from batch_pipeline.ledger import jobs
+
+ORIGIN = "rest"
+"""In a job's metadata: it was asked for here."""
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +37,9 @@ class Worker:
         self._thread = threading.Thread(target=self._work, name="worker", daemon=True)
 
     def start(self) -> None:
-        """Begins."""
+        """Begins, with what a server that was killed has planned and not sent."""
+        with self._pipeline.ledger.read() as db:
+            self._fresh += [job.job_id for job in jobs.not_closed(db) if job.metadata.get("origin") == ORIGIN]
         self._thread.start()
 
     def wake(self, *fresh: str) -> None:
