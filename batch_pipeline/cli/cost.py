@@ -9,9 +9,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from batch_pipeline.cli.completion import job_ids
-from batch_pipeline.cli.output import AsJson, Column, plural, print_facts, print_json, print_table, say, usd
+from batch_pipeline.cli.output import (
+    AsJson,
+    Column,
+    plural,
+    print_facts,
+    print_json,
+    print_table,
+    say,
+    say_wrapped,
+    usd,
+)
 from batch_pipeline.cli.session import opened
-from batch_pipeline.cli.spending import By, show_spending, year_in_words
+from batch_pipeline.cli.spending import By, is_narrow, show_spending, year_in_words
 
 if TYPE_CHECKING:
     from batch_pipeline.batches.cost import Cost, Count
@@ -66,12 +76,15 @@ def cost(
     elif not found:
         say("There are no jobs yet: `batch-pipeline submit TASK` makes one.")
     else:
-        print_table(_ALL, [_row(one) for one in found])
+        shown = [place for place, column in enumerate(_ALL) if column.head != "Estimate" or not is_narrow()]
+        rows = [_row(one) for one in found]
+        print_table([_ALL[place] for place in shown], [[row[place] for place in shown] for row in rows])
         for one in found:
             if not one.agrees:
                 say(f"{one.task}, {one.model}: {_verdict(one)}")
         if saving:
-            say(f"\n{saving}")
+            say()
+            say_wrapped(saving)
 
 
 def _told(one: Cost) -> dict[str, object]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Literal
 
-from batch_pipeline.cli.output import Column, plural, print_json, print_table, say, usd
+from batch_pipeline.cli.output import Column, plural, print_json, print_table, say, say_wrapped, usd
 
 if TYPE_CHECKING:
     from batch_pipeline.batches.pipeline import Pipeline
@@ -43,10 +45,14 @@ def show_spending(pipeline: Pipeline, by: By, chart: Path | None, *, as_json: bo
         say("There are no jobs yet: `batch-pipeline submit TASK` makes one.")
         return
     rows = [_row(name, each) for (name,), each in groups.items()]
-    print_table(_columns(by), [*rows, *([_row("all", _sum(spent))] if len(rows) > 1 else [])])
+    rows += [_row("all", _sum(spent))] if len(rows) > 1 else []
+    shown = -1 if is_narrow() else None
+    print_table(_columns(by)[:shown], [row[:shown] for row in rows])
     if any(each.provider == "local" for each in spent):
-        say(f"\nWhat ran on this machine was free; it is shown at the prices of {pipeline.settings.price_as}.")
-    say(f"\n{_in_words(year)}")
+        say()
+        say_wrapped(f"What ran on this machine was free; it is shown at the prices of {pipeline.settings.price_as}.")
+    say()
+    say_wrapped(_in_words(year))
     if chart is not None:
         say(f"Drawn into {chart}")
 
@@ -103,11 +109,19 @@ def _told(each: Spent) -> dict[str, object]:
 
 def _row(name: str, each: Spent) -> tuple[object, ...]:
     modes = each.modes
-    money = (modes.realtime_usd, modes.flex_usd, modes.batch_usd, modes.paid_usd, modes.saved_usd)
-    return name, f"{modes.records:,}", *(usd(amount) for amount in money), usd(each.per_record_usd)
+    money = (modes.realtime_usd, modes.flex_usd, modes.batch_usd, modes.paid_usd, each.per_record_usd, modes.saved_usd)
+    return name, f"{modes.records:,}", *(usd(amount) for amount in money)
 
 
 def _columns(by: By) -> tuple[Column, ...]:
-    right = ("Answers", "Realtime", "Flex", "Batch", "Paid", "Saved", "A record")
+    right = ("Answers", "Realtime", "Flex", "Batch", "Paid", "A record", "Saved")
     head = {"repo": "Repository"}.get(by, by.capitalize())
     return Column(head, shrinks=True), *(Column(name, right=True) for name in right)
+
+
+def is_narrow() -> bool:
+    """Whether a terminal has no room for all columns: a name is worth more than one of them."""
+    return sys.stdout.isatty() and get_terminal_size().columns < _WIDE
+
+
+_WIDE = 90
