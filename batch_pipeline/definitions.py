@@ -14,6 +14,7 @@ from batch_pipeline.assets.reprocess import build_reprocess_failed
 from batch_pipeline.assets.task_assets import build_batch_assets
 from batch_pipeline.automation.failures import build_failed_runs
 from batch_pipeline.automation.jobs import collect_issues, reprocess
+from batch_pipeline.automation.scheduled import build_scheduled, scheduled_orders
 from batch_pipeline.automation.schedules import build_nightly
 from batch_pipeline.automation.sensors import build_batch_monitor, build_collected_issues
 from batch_pipeline.resources import PipelineResource, WarehouseResource
@@ -30,8 +31,8 @@ def build_definitions() -> dg.Definitions:
     reports = [build_adhoc_jobs(), *build_reports(followed), build_eval_scores(tasks, followed)]
     return dg.Definitions(
         assets=[build_issues(settings), *build_media(), *task_assets, *reports, build_reprocess_failed(tasks)],
-        jobs=[collect_issues, reprocess],
-        schedules=[build_nightly(settings)],
+        jobs=[collect_issues, reprocess, scheduled_orders],
+        schedules=[build_nightly(settings), build_scheduled(settings)],
         sensors=[
             build_collected_issues(task_assets, settings=settings),
             build_batch_monitor([*task_assets, *reports], settings=settings),

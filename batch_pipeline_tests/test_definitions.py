@@ -41,8 +41,13 @@ def test_there_are_exactly_these_assets(repository: dg.RepositoryDefinition) -> 
 
 
 def test_there_are_exactly_these_jobs_schedules_and_sensors(repository: dg.RepositoryDefinition) -> None:
-    assert {job.name for job in repository.get_all_jobs()} == {"__ASSET_JOB", "collect_issues", "reprocess"}
-    assert {schedule.name for schedule in repository.schedule_defs} == {"nightly"}
+    assert {job.name for job in repository.get_all_jobs()} == {
+        "__ASSET_JOB",
+        "collect_issues",
+        "reprocess",
+        "scheduled_orders",
+    }
+    assert {schedule.name for schedule in repository.schedule_defs} == {"nightly", "scheduled_orders"}
     assert {sensor.name for sensor in repository.sensor_defs} == {"collected_issues", "batch_monitor", "failed_runs"}
 
 
