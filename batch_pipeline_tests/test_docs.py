@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import date
+from functools import cache
 from pathlib import Path
 from typing import Literal, get_args, get_origin
 
@@ -126,9 +127,17 @@ def test_its_verbs_options_and_arguments_are_there(page: str) -> None:
         assert given in (None, ["--help"]) or parsed([one for one in given if one != "--help"]), call
 
 
+@cache
+def whole_command() -> TyperGroup:
+    """The command; to build it takes a tenth of a second."""
+    command = typer.main.get_command(app)
+    assert isinstance(command, TyperGroup)
+    return command
+
+
 def parsed(given: list[str]) -> str:
     """Reads a call as the command does, without doing it; gives the verb."""
-    command, path, left = typer.main.get_command(app), list[str](), list(given)
+    command, path, left = whole_command(), list[str](), list(given)
     while isinstance(command, TyperGroup) and left and left[0] in command.commands:
         path.append(left.pop(0))
         command = command.commands[path[-1]]
@@ -150,9 +159,7 @@ def test_the_page_of_commands_has_each_verb_with_an_example_of_it() -> None:
     rows = re.findall(r"^\| `([^`]+)` \| .* \| `batch-pipeline ([^`]+)` \|$", text_of("docs/commands.md"), re.MULTILINE)
     examples = {verb: arguments(f"batch-pipeline {example}") or [] for verb, example in rows}
     assert {verb: parsed(given) for verb, given in examples.items()} == {verb: verb for verb in examples}
-    whole = typer.main.get_command(app)
-    assert isinstance(whole, TyperGroup)
-    assert {*verbs(whole), "tasks"} == set(examples)
+    assert {*verbs(whole_command()), "tasks"} == set(examples)
 
 
 @pytest.mark.parametrize("page", PAGES)
