@@ -60,7 +60,9 @@ class Seen:
         return Counter({status: count for status, count in self.statuses.items() if not status.startswith("2")})
 
 
-async def load(url: str, token: str, seconds: float, concurrent: int, records: list[str]) -> Seen:
+async def load(
+    url: str, token: str, seconds: float, concurrent: int, records: list[str], creates: float = CREATES
+) -> Seen:
     """So many clients, each with one call under way at all times; each record is asked about once, then reads go on."""
     seen, left, until = Seen(), list(records), time.monotonic() + seconds
     limits = httpx2.Limits(max_connections=concurrent, max_keepalive_connections=concurrent)
@@ -68,14 +70,16 @@ async def load(url: str, token: str, seconds: float, concurrent: int, records: l
     async with httpx2.AsyncClient(
         base_url=url, headers=headers, limits=limits, timeout=TIMEOUT, trust_env=False
     ) as client:
-        await asyncio.gather(*(_client(client, seen, left, until, number) for number in range(concurrent)))
+        await asyncio.gather(*(_client(client, seen, left, until, number, creates) for number in range(concurrent)))
     return seen
 
 
-async def _client(client: httpx2.AsyncClient, seen: Seen, left: list[str], until: float, number: int) -> None:
+async def _client(
+    client: httpx2.AsyncClient, seen: Seen, left: list[str], until: float, number: int, creates: float
+) -> None:
     chance, mine = random.Random(number), list[str]()  # noqa: S311 - which call comes next
     while time.monotonic() < until:
-        if left and chance.random() < CREATES:
+        if left and chance.random() < creates:
             record = left.pop()
             order = {"task": "issue_kind", "ids": [record], "metadata": {"client": str(number)}}
             reply = await _call(seen, "create", client.post("/api/batch/create", json=order, headers=_key(record)))
@@ -153,6 +157,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=30.0)
     parser.add_argument("--concurrent", type=int, default=200)
+    parser.add_argument("--creates", type=float, default=CREATES, help="the share of the calls that make a job")
     parser.add_argument("--records", type=int, default=20_000)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -165,7 +170,7 @@ def main() -> None:
             load_issues = [sys.executable, "-c", code, "issues", "load", str(data / "issues.jsonl")]
             subprocess.run(load_issues, env=environment, check=True)
             with program("serve", "--port", "0", environment=environment) as url:
-                seen = asyncio.run(load(url, TOKEN, given.seconds, given.concurrent, records))
+                seen = asyncio.run(load(url, TOKEN, given.seconds, given.concurrent, records, given.creates))
                 open_ = not_done(url, TOKEN, seen.jobs, 900)
     print(seen.told())  # noqa: T201 - what it is for
     print(  # noqa: T201

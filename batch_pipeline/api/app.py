@@ -12,7 +12,7 @@ from starlette.middleware import Middleware
 
 from batch_pipeline.api import batches, health, metrics, openapi, problems, reports, results, schedules, webhooks
 from batch_pipeline.api.guard import Guard
-from batch_pipeline.api.service import READS_AT_ONCE, Service
+from batch_pipeline.api.service import MOST_WAITING, PLANS_AT_ONCE, READS_AT_ONCE, Line, Service
 from batch_pipeline.api.worker import Worker
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.tasks.registry import load_tasks
@@ -29,7 +29,8 @@ def make_app(pipeline: Pipeline, token: str | None, *, works: bool = True) -> Fa
         token: Who has it may ask; None: everybody.
         works: Whether it sends, polls and collects too; else Dagster does.
     """
-    service = Service(pipeline, Worker(pipeline) if works else None)
+    plans = Line(PLANS_AT_ONCE, MOST_WAITING)
+    service = Service(pipeline, Worker(pipeline, lambda: plans.waiting > 0) if works else None, plans)
     app = FastAPI(
         title="batch_pipeline",
         version="1",

@@ -58,7 +58,8 @@ class Service:
 
     pipeline: Pipeline
     worker: Worker | None
-    plans: Line = field(default_factory=lambda: Line(PLANS_AT_ONCE, MOST_WAITING))
+    plans: Line
+    """Of orders to be planned."""
 
     def wake(self, *fresh: str) -> None:
         """There is something to do now."""

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
+from collections.abc import Callable
 
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.rounds import take_round
@@ -20,16 +22,21 @@ log = logging.getLogger(__name__)
 PAUSE_SECONDS = 1.0
 """Between two rounds; how often a provider is listed is another matter."""
 
+MAKE_WAY_SECONDS = 2.0
+"""How long the worker lets clients go before each of its steps; it goes on then, however many they are."""
+
 
 class Worker:
     """Takes rounds until it is stopped.
 
     Args:
         pipeline: The pipeline; shared with the requests.
+        urgent: Whether somebody waits for an answer: batches take a day, and clients a few seconds.
     """
 
-    def __init__(self, pipeline: Pipeline) -> None:
+    def __init__(self, pipeline: Pipeline, urgent: Callable[[], bool] = lambda: False) -> None:
         self._pipeline = pipeline
+        self._urgent = urgent
         self._fresh = list[str]()
         self._lock = threading.Lock()
         self._woken = threading.Event()
@@ -59,13 +66,19 @@ class Worker:
         """Whether it works."""
         return self._thread.is_alive()
 
+    def _make_way(self) -> None:
+        until = time.monotonic() + MAKE_WAY_SECONDS
+        while self._urgent() and time.monotonic() < until:
+            if self._stopped.wait(0.02):
+                return
+
     def _work(self) -> None:
         while not self._stopped.is_set():
             self._woken.clear()
             with self._lock:
                 fresh, self._fresh = self._fresh, []
             try:
-                take_round(self._pipeline, fresh)
+                take_round(self._pipeline, fresh, make_way=self._make_way)
             except Exception:
                 log.exception("a round failed; the next one goes on")
             self._woken.wait(PAUSE_SECONDS)

@@ -25,6 +25,8 @@ from batch_pipeline.ledger.jobs import Job
 
 log = logging.getLogger(__name__)
 
+SENT_TOGETHER = 10
+"""Jobs that are sent before something more urgent may come in between."""
 LOCAL_SECONDS = 1.0
 """How often the local server is listed."""
 
@@ -38,12 +40,13 @@ class Round:
     problems: list[str] = field(default_factory=list[str])
 
 
-def take_round(pipeline: Pipeline, fresh: Iterable[str] = ()) -> Round:
+def take_round(pipeline: Pipeline, fresh: Iterable[str] = (), *, make_way: Callable[[], None] = lambda: None) -> Round:
     """One round.
 
     Args:
         pipeline: The pipeline.
         fresh: Jobs that were just planned: to be sent now, where others are left to whoever planned them for a while.
+        make_way: Called between two jobs; may wait for what is more urgent, and holds nothing meanwhile.
     """
     done = Round()
     _try(done, lambda: look_at_told(pipeline))
@@ -51,8 +54,11 @@ def take_round(pipeline: Pipeline, fresh: Iterable[str] = ()) -> Round:
         if _is_time(pipeline, provider):
             _try(done, lambda provider=provider: poll(pipeline, provider))
     found = due(pipeline)
-    again = [attempt for job in found.to_collect if _is_ours(job) for attempt in _collect(pipeline, job, done)]
-    _send(pipeline, [*fresh, *(job.job_id for job in found.to_send if _is_ours(job)), *again], done)
+    again = list[str]()
+    for job in filter(_is_ours, found.to_collect):
+        make_way()
+        again += _collect(pipeline, job, done)
+    _send(pipeline, [*fresh, *(job.job_id for job in filter(_is_ours, found.to_send)), *again], done, make_way)
     _try(done, lambda: place_due(pipeline))
     send_due_notices(pipeline)
     return done
@@ -85,7 +91,7 @@ def _collect(pipeline: Pipeline, root: Job, done: Round) -> list[str]:
     return [attempt.job_id] if attempt else []
 
 
-def _send(pipeline: Pipeline, job_ids: Iterable[str], done: Round) -> None:
+def _send(pipeline: Pipeline, job_ids: Iterable[str], done: Round, make_way: Callable[[], None]) -> None:
     if not pipeline.settings.enabled:
         return
     by_provider: dict[str, list[str]] = {}
@@ -94,7 +100,11 @@ def _send(pipeline: Pipeline, job_ids: Iterable[str], done: Round) -> None:
             job = jobs.get(db, job_id)
             by_provider.setdefault(job.provider, []).extend(with_canary(job))
     for provider, theirs in by_provider.items():
-        _try(done, lambda provider=provider, theirs=theirs: _submit(pipeline, provider, theirs, done))
+        for start in range(0, len(theirs), SENT_TOGETHER):
+            make_way()
+            some = theirs[start : start + SENT_TOGETHER]
+            if not _try(done, lambda provider=provider, some=some: _submit(pipeline, provider, some, done)):
+                break  # no other would fare better
 
 
 def _submit(pipeline: Pipeline, provider: str, job_ids: list[str], done: Round) -> None:
@@ -104,11 +114,14 @@ def _submit(pipeline: Pipeline, provider: str, job_ids: list[str], done: Round) 
         raise turn.stopped
 
 
-def _try(done: Round, step: Callable[[], object]) -> None:
+def _try(done: Round, step: Callable[[], object]) -> bool:
+    """Whether it worked."""
     try:
         step()
     except PipelineError as error:
         _note(done, str(error), error)
+        return False
+    return True
 
 
 def _note(done: Round, what: str, error: Exception) -> None:
