@@ -68,8 +68,8 @@ def submit(pipeline: Pipeline, job_id: str) -> int:
 def look(pipeline: Pipeline, _job_id: str) -> dict[str, int]:
     """What a sensor's tick does first: batches in flight, and calls that it took to see them."""
     calls = _Calls()
-    getLogger("httpx").addHandler(calls)
-    getLogger("httpx").setLevel("INFO")
+    getLogger("httpx2").addHandler(calls)
+    getLogger("httpx2").setLevel("INFO")
     polled = poll(pipeline, "local")
     return {"in_flight": polled.in_flight, "calls": calls.count}
 
