@@ -54,8 +54,8 @@ SHOWN = {
     "docs/tasks/text.md": ["2 records, 2 answered", "2 answers written to summaries"],
 }
 """Of each page that is run here, what its commands print, as regular expressions."""
-IN_SHELL = ("README.md",)
-"""Pages that are run in a shell of their own, by test_readme.py."""
+IN_SHELL = ("README.md", "docs/rest.md")
+"""Pages that are run in a shell of their own, by test_readme.py and api/test_rest_page.py."""
 
 
 @pytest.fixture

@@ -27,7 +27,9 @@ from batch_pipeline.ledger import jobs, meta, notices
 from batch_pipeline.ledger.jobs import Job
 from batch_pipeline.ledger.notices import Notice
 from batch_pipeline.ledger.rows import row_of
+from batch_pipeline.ledger.sends import DOUBLED
 from batch_pipeline.ledger.tables import batches as batch_rows
+from batch_pipeline.ledger.tables import events as event_rows
 from batch_pipeline.ledger.tables import jobs as job_rows
 from batch_pipeline.ledger.tables import notices as notice_rows
 from batch_pipeline.ledger.tables import sends
@@ -108,8 +110,9 @@ def _note(pipeline: Pipeline) -> None:
     with pipeline.ledger.read() as db:
         since = meta.get(db, SINCE)
         begun = float(since) if isinstance(since, (int, float)) else None
-        closed = _closed(db, max(begun or now, now - OLDEST_SECONDS))
-        found = {notice.key: notice for notice in (*_held(db), *_waiting(db))}
+        news = max(begun or now, now - OLDEST_SECONDS)
+        closed = _closed(db, news)
+        found = {notice.key: notice for notice in (*_held(db), *_waiting(db), *_doubled(db, news))}
         new = found.keys() - notices.known(db, list(found))
     told = [*(_end_of(job, status(pipeline, job.job_id)) for job in closed), *(found[key] for key in new)]
     if told or begun is None:
@@ -157,6 +160,14 @@ def _held(db: Connection) -> Generator[Notice]:
     for batch_id, number, why, job_id, task in rows:
         text = f"Batch {batch_id} ({task}) is held: {why}. Settle it with `batch-pipeline resolve {batch_id}`."
         yield Notice(f"held|{batch_id}|{number}", "held", text, job_id, {"task": task, "batch_id": batch_id})
+
+
+def _doubled(db: Connection, since: float) -> Generator[Notice]:
+    wanted = select(event_rows).where(event_rows.c.event == DOUBLED, event_rows.c.at >= since)
+    for row in db.execute(wanted).mappings():
+        batch_id, remote_id = row["batch_id"], row["detail"].get("remote_id")
+        text = f"Batch {batch_id} exists twice at the provider; {remote_id} is cancelled, and booked at its worst case."
+        yield Notice(f"doubled|{row['event_id']}", "doubled", text, row["job_id"], {"batch_id": batch_id})
 
 
 def _waiting(db: Connection) -> Generator[Notice]:

@@ -12,6 +12,7 @@ from batch_pipeline.batches.cancel import cancel
 from batch_pipeline.batches.notices import notify, send_due_notices
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.turn import take_turn
+from batch_pipeline.ledger import events
 from batch_pipeline.ledger.tables import batches, notices, sends
 from batch_pipeline_tests.batches.chain import planned, run, write_notes
 from batch_pipeline_tests.books import Books
@@ -165,3 +166,15 @@ def test_a_text_can_call_nobody(noticing: Pipeline, told: Receiver) -> None:
     notify(noticing, "<!channel> a & b")
     send_due_notices(noticing)
     assert told.next().json["text"] == "&lt;!channel&gt; a &amp; b"
+
+
+def test_a_batch_that_exists_twice_is_told(noticing: Pipeline, told: Receiver) -> None:
+    write_notes(noticing, 1)
+    job = planned(noticing)
+    with noticing.ledger.begin() as db:
+        events.record(db, "doubled", job.job_id, f"{job.job_id}-0000", remote_id="batch_2")
+    send_due_notices(noticing)
+    send_due_notices(noticing)
+    (notice,) = told.all()
+    assert (notice.json["kind"], notice.json["job_id"]) == ("doubled", job.job_id)
+    assert "batch_2 is cancelled" in notice.json["text"]
