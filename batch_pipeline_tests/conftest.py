@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 from collections.abc import Callable, Generator
 from pathlib import Path
 
@@ -12,6 +13,12 @@ from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.local_server import LocalServerOptions, RunningServer, start
 from batch_pipeline.settings import Settings
 from batch_pipeline_tests.books import Books
+
+
+def pytest_configure() -> None:
+    """Where tests are started in the background, signals are ignored, and the programs that they start inherit that."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 @pytest.fixture(autouse=True)
