@@ -8,18 +8,9 @@ allows for it.
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Sequence
-from functools import cache
-from importlib.machinery import PathFinder
-from importlib.util import find_spec, module_from_spec
-from types import ModuleType
-from typing import TYPE_CHECKING, Literal, cast
 
-if TYPE_CHECKING:
-    from bpe_openai._bindings import PyTokenizer
-
-Encoding = Literal["o200k_base", "cl100k_base"]
+from batch_pipeline.wire.encodings import Encoding, tokenizer
 
 MESSAGE_FRAME = 3
 REPLY_FRAME = 3
@@ -52,9 +43,9 @@ class TokenCounter:
     def count(self, text: str) -> int:
         """Tokens of `text`. Special tokens in it, such as `<|endoftext|>`, are text like any other, as in a request."""
         try:
-            return _tokenizer(self.encoding).count(text)
+            return tokenizer(self.encoding).count(text)
         except UnicodeEncodeError:
-            return _tokenizer(self.encoding).count(_without_lone_surrogates(text))
+            return tokenizer(self.encoding).count(_without_lone_surrogates(text))
 
     def count_many(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text, in their order.
@@ -62,7 +53,7 @@ class TokenCounter:
         One after the other: the tokenizer holds Python's lock while it counts, and two threads were slower than one
         (22 against 27 MB/s, bpe-openai 0.1.4).
         """
-        count = _tokenizer(self.encoding).count
+        count = tokenizer(self.encoding).count
         try:
             return [count(text) for text in texts]
         except UnicodeEncodeError:
@@ -86,23 +77,3 @@ def headroom_tokens(messages: int = 2) -> int:
 
 def _without_lone_surrogates(text: str) -> str:
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-
-
-@cache
-def _tokenizer(encoding: Encoding) -> PyTokenizer:
-    return cast("PyTokenizer", _bindings().tokenizer_for_encoding(encoding))
-
-
-def _bindings() -> ModuleType:
-    """The compiled part of bpe-openai alone: 0.01 s of CPU; the package around it unpacks all encodings, 0.5 s."""
-    name = "bpe_openai._bindings"
-    if name in sys.modules:
-        return sys.modules[name]
-    package = find_spec("bpe_openai")
-    spec = PathFinder.find_spec(name, package and package.submodule_search_locations)
-    if spec is None or spec.loader is None:
-        raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-    # under its own name, so that whoever imports the package finds this one: it can be loaded once in a process
-    sys.modules[name] = module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
