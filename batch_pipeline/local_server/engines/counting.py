@@ -7,7 +7,6 @@ from contextlib import suppress
 
 from batch_pipeline.wire.encodings import Encoding, tokenizer
 
-
 _IDS = {"cl100k_base": 100_256, "o200k_base": 199_998}
 """How many ids an encoding has; bpe-openai 0.1.4 ends the process when it is given a larger one."""
 
