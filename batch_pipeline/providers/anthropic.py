@@ -45,6 +45,11 @@ CREATE_SECONDS = 300.0
 CLAIM_LINES = 100
 """Lines of results that are read for a claim; one is enough, unless it is damaged."""
 
+WAYS_OUT = {
+    401: " Check ANTHROPIC_API_KEY.",
+    403: " This key may not do that: check its workspace and permissions.",
+}
+
 
 class AnthropicProvider:
     """Anthropic, or what speaks its protocol at another base URL.
@@ -281,25 +286,13 @@ class AnthropicProvider:
             ) from None
 
     def _unreachable(self, cause: BaseException) -> str:
-        return (
-            f"The provider can't be reached at {self.base_url} ({type(cause).__name__}: {cause}). "
-            "Nothing is lost: what was sent is known, and this can be run again."
-        )
+        cause_told = f"{type(cause).__name__}: {cause}"
+        return f"The provider can't be reached at {self.base_url} ({cause_told}). {http.NOTHING_LOST}"
 
     def _status_error(self, error: APIStatusError) -> ProviderRefused | ProviderUnreachable:
-        told, status = _envelope(error), error.status_code
-        if status >= 500 or told is None:
-            return ProviderUnreachable(
-                f"{self.base_url} answered {status} ({self._said(error)}). "
-                "Nothing is lost: what was sent is known, and this can be run again."
-            )
-        way_out = {
-            401: " Check ANTHROPIC_API_KEY.",
-            403: " This key may not do that: check its workspace and permissions.",
-            429: " It will be tried again; nothing is lost.",
-        }.get(status, "")
-        message = f"{self.base_url} refused ({status}): {self._said(error).rstrip('.')}.{way_out}"
-        return ProviderRefused(message, status, told.error.type)
+        told = _envelope(error)
+        code = None if told is None else told.error.type
+        return http.refusal(self.base_url, error.status_code, told, code, self._api_key, WAYS_OUT)
 
     def _refused(self, error: APIStatusError) -> Refused | Unknown:
         told = _envelope(error)
@@ -308,8 +301,7 @@ class AnthropicProvider:
         return Refused(self._said(error), error.status_code, told.error.type)
 
     def _said(self, error: APIStatusError) -> str:
-        told = _envelope(error)
-        return "not in the provider's form" if told is None else without_key(told.error.message, self._api_key)
+        return http.said(_envelope(error), self._api_key)
 
 
 def _batch(reply: Any) -> BatchObject:  # noqa: ANN401 - the client's models are built without validation

@@ -11,6 +11,7 @@ from typing import cast
 import orjson
 from pydantic import ValidationError
 
+from batch_pipeline.errors import ProviderRefused, ProviderUnreachable
 from batch_pipeline.providers.base import Listing
 from batch_pipeline.wire.batch import BatchObject
 from batch_pipeline.wire.errors import ErrorEnvelope
@@ -24,6 +25,7 @@ STOPPING = frozenset({401, 402, 403})
 STOPPING_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_error"})
 PAGE = 100
 """Batches on one page of a listing."""
+NOTHING_LOST = "Nothing is lost: what was sent is known, and this can be run again."
 SHORTEST_KEY = 8
 """A shorter text is no key, only what is set for a server that wants none."""
 
@@ -95,3 +97,19 @@ def date_of(headers: Mapping[str, str]) -> float:
 def without_key(message: str, key: str) -> str:
     """A provider's sentence without the key that some put into it."""
     return message if len(key) < SHORTEST_KEY else message.replace(key, "(the key)")
+
+
+def said(envelope: ErrorEnvelope | None, key: str) -> str:
+    """The provider's own sentence, for a person."""
+    return "not in the provider's form" if envelope is None else without_key(envelope.error.message, key)
+
+
+def refusal(
+    base_url: str, status: int, envelope: ErrorEnvelope | None, code: str | None, key: str, ways_out: Mapping[int, str]
+) -> ProviderRefused | ProviderUnreachable:
+    """An HTTP error of a call that may be repeated, with the way out that its status has at this provider."""
+    words = said(envelope, key)
+    if status >= 500 or envelope is None:
+        return ProviderUnreachable(f"{base_url} answered {status} ({words}). {NOTHING_LOST}")
+    way_out = {429: " It will be tried again; nothing is lost.", **ways_out}.get(status, "")
+    return ProviderRefused(f"{base_url} refused ({status}): {words.rstrip('.')}.{way_out}", status, code)

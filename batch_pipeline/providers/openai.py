@@ -47,6 +47,11 @@ DATE_SECONDS = 1.0
 KEPT_SECONDS = 30 * 24 * 3600
 """How long the provider keeps uploads and outputs that nobody deletes; its longest."""
 
+WAYS_OUT = {
+    401: " Check OPENAI_API_KEY.",
+    403: " This key may not do that: check its project and permissions.",
+}
+
 
 class OpenAIProvider:
     """A server that speaks OpenAI's protocol.
@@ -303,25 +308,15 @@ class OpenAIProvider:
         way_out = (
             "Start it with `batch-pipeline local-server`, or everything with `batch-pipeline dev`."
             if self.name == "local"
-            else "Nothing is lost: what was sent is known, and this can be run again."
+            else http.NOTHING_LOST
         )
         server = "The local server is not running" if self.name == "local" else "The provider can't be reached"
         return f"{server} at {self.base_url} ({type(cause).__name__}: {cause}). {way_out}"
 
     def _status_error(self, error: APIStatusError) -> ProviderRefused | ProviderUnreachable:
-        told, status = _envelope(error), error.status_code
-        if status >= 500 or told is None:
-            return ProviderUnreachable(
-                f"{self.base_url} answered {status} ({self._said(error)}). "
-                "Nothing is lost: what was sent is known, and this can be run again."
-            )
-        way_out = {
-            401: " Check OPENAI_API_KEY.",
-            403: " This key may not do that: check its project and permissions.",
-            429: " It will be tried again; nothing is lost.",
-        }.get(status, "")
-        message = f"{self.base_url} refused ({status}): {self._said(error).rstrip('.')}.{way_out}"
-        return ProviderRefused(message, status, told.error.code)
+        told = _envelope(error)
+        code = None if told is None else told.error.code
+        return http.refusal(self.base_url, error.status_code, told, code, self._api_key, WAYS_OUT)
 
     def _refused(self, error: APIStatusError) -> Refused | Unknown:
         told = _envelope(error)
@@ -330,11 +325,7 @@ class OpenAIProvider:
         return Refused(self._said(error), error.status_code, told.error.code)
 
     def _said(self, error: APIStatusError) -> str:
-        """The provider's own sentence, without the key that some put into it."""
-        told = _envelope(error)
-        if told is None:
-            return "not in the provider's form"
-        return without_key(told.error.message, self._api_key)
+        return http.said(_envelope(error), self._api_key)
 
 
 def _key_headers(base_url: str, api_key: str) -> dict[str, str]:
