@@ -50,9 +50,10 @@ def test_an_error_in_the_block_ends_everything_too(tmp_path: Path) -> None:
 
 
 def test_sigterm_is_told_as_ctrl_c(tmp_path: Path) -> None:
+    before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(KeyboardInterrupt), programs(tmp_path, os.environ):
         os.kill(os.getpid(), signal.SIGTERM)
-    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    assert signal.getsignal(signal.SIGTERM) == before
 
 
 def test_a_program_that_ends_by_itself_is_named_with_its_last_lines(tmp_path: Path) -> None:
