@@ -29,7 +29,7 @@ from batch_pipeline.assets import keys
 from batch_pipeline.automation.run_requests import RANGE_END, RANGE_START
 from batch_pipeline.automation.schedules import night_runs
 from batch_pipeline.batches.pipeline import Pipeline
-from batch_pipeline.batches.status import statuses
+from batch_pipeline.batches.standing.status import statuses
 from batch_pipeline.sources.files import load_issues
 from batch_pipeline.tasks.registry import load_tasks
 

@@ -16,7 +16,7 @@ from batch_pipeline.batches import listing
 from batch_pipeline.batches.cancel import cancel
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.retry import retry
-from batch_pipeline.batches.status import JobState, JobStatus, status
+from batch_pipeline.batches.standing.status import JobState, JobStatus, status
 
 JobId = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{1,200}$", description="The job's id, or that of an attempt.")]
 Pair = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,64}=[^\x00]{0,512}$")]

@@ -17,10 +17,10 @@ from sqlalchemy import Connection, func, select
 from starlette.responses import Response
 
 from batch_pipeline.api.service import Service
-from batch_pipeline.batches.admission import spent_in_periods
+from batch_pipeline.batches.money.admission import spent_in_periods
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.poll import listed_at
-from batch_pipeline.batches.status import JobStatus, statuses
+from batch_pipeline.batches.standing.status import JobStatus, statuses
 from batch_pipeline.ledger.tables import batches, notices, sends
 
 NAME = "batch_pipeline"

@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StringConstraints
 
 from batch_pipeline.batches.listing import MOST_META, MOST_VALUE, NAME
-from batch_pipeline.batches.orders import PATTERN
-from batch_pipeline.batches.status import BatchState, JobState
+from batch_pipeline.batches.requests.orders import PATTERN
+from batch_pipeline.batches.standing.status import BatchState, JobState
 from batch_pipeline.settings import Mode, ProviderName
 
 TaskName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,99}$")]

@@ -10,11 +10,11 @@ from batch_pipeline.api.models import CreateBatch, CreatedBatch
 from batch_pipeline.api.problems import Refused
 from batch_pipeline.api.worker import ORIGIN
 from batch_pipeline.batches import dry_run as dry
-from batch_pipeline.batches.orders import read_orders
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.plan import Order, plan, snapshot_of
-from batch_pipeline.batches.select import Selection
-from batch_pipeline.batches.status import status
+from batch_pipeline.batches.requests.orders import read_orders
+from batch_pipeline.batches.requests.select import Selection
+from batch_pipeline.batches.standing.status import status
 from batch_pipeline.ledger import idempotency
 from batch_pipeline.ledger.idempotency import Key
 from batch_pipeline.ledger.jobs import META, Job

@@ -6,7 +6,7 @@ from fastapi import APIRouter
 
 from batch_pipeline.api.models import Costs, CostShown, Tasks, TaskShown
 from batch_pipeline.api.service import Service
-from batch_pipeline.batches.cost import Cost, costs
+from batch_pipeline.batches.standing.cost import Cost, costs
 from batch_pipeline.errors import UsageError
 from batch_pipeline.settings import Settings
 from batch_pipeline.tasks.registry import load_tasks

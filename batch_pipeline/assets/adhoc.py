@@ -11,8 +11,8 @@ from batch_pipeline.assets import keys, metadata
 from batch_pipeline.assets.advance import advance
 from batch_pipeline.assets.figures import JobFacts, facts_of_jobs
 from batch_pipeline.assets.task_assets import JobsConfig
-from batch_pipeline.batches.due import ASSET, due
 from batch_pipeline.batches.pipeline import Pipeline
+from batch_pipeline.batches.standing.due import ASSET, due
 from batch_pipeline.batches.submit import submit
 from batch_pipeline.errors import PipelineError
 from batch_pipeline.ledger import jobs

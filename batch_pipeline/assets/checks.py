@@ -9,7 +9,7 @@ import dagster as dg
 from batch_pipeline.assets import keys
 from batch_pipeline.assets.figures import CellFacts, JobFacts
 from batch_pipeline.assets.metadata import usd
-from batch_pipeline.batches.outcomes import GOES_AGAIN
+from batch_pipeline.batches.outcomes.judging import GOES_AGAIN
 from batch_pipeline.tasks.task import BatchTask
 
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from batch_pipeline.assets.cells import Cell
-from batch_pipeline.batches.money import Comparison
+from batch_pipeline.batches.money.estimates import Comparison
 from batch_pipeline.batches.pipeline import Pipeline
-from batch_pipeline.batches.report import comparison, price_threshold
-from batch_pipeline.batches.status import FINAL, JobStatus, status
+from batch_pipeline.batches.standing.report import comparison, price_threshold
+from batch_pipeline.batches.standing.status import FINAL, JobStatus, status
 from batch_pipeline.ledger import partitions
 from batch_pipeline.warehouse import figures as warehouse
 from batch_pipeline.warehouse.figures import Figures

@@ -11,8 +11,8 @@ import dagster as dg
 from batch_pipeline.assets import keys
 from batch_pipeline.assets.metadata import markdown, table
 from batch_pipeline.assets.reporting import Metadata
+from batch_pipeline.batches.money.tokens import TokenCounter
 from batch_pipeline.batches.pipeline import Pipeline
-from batch_pipeline.batches.tokens import TokenCounter
 from batch_pipeline.errors import InvalidSelection
 from batch_pipeline.sources.documents import load_documents
 from batch_pipeline.sources.folders import Loaded

@@ -12,7 +12,7 @@ import dagster as dg
 from batch_pipeline.assets.figures import CellFacts, JobFacts
 from batch_pipeline.assets.reporting import Metadata
 from batch_pipeline.batches.canary import PASSED
-from batch_pipeline.batches.status import BatchStatus, JobStatus
+from batch_pipeline.batches.standing.status import BatchStatus, JobStatus
 from batch_pipeline.ledger.jobs import Job
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.reports.words import in_usd
 
 if TYPE_CHECKING:
-    from batch_pipeline.batches.status import JobStatus
+    from batch_pipeline.batches.standing.status import JobStatus
     from batch_pipeline.reports.operations import Operations
     from batch_pipeline.reports.spend import By, Spent
 
@@ -81,8 +81,8 @@ def _report(
 
 
 def _of_jobs(pipeline: Pipeline) -> Metadata:
-    from batch_pipeline.batches.report import refresh_reports
-    from batch_pipeline.batches.status import FINAL, statuses
+    from batch_pipeline.batches.standing.report import refresh_reports
+    from batch_pipeline.batches.standing.status import FINAL, statuses
     from batch_pipeline.reports.jobs import plot_jobs
 
     refresh_reports(pipeline)

@@ -12,10 +12,10 @@ from pydantic import Field
 from batch_pipeline.assets import keys
 from batch_pipeline.assets.cells import root_run_id
 from batch_pipeline.assets.metadata import table
-from batch_pipeline.batches.days import day_start
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.plan import Order
 from batch_pipeline.batches.reprocess import Wanted, again, failed, reprocess
+from batch_pipeline.batches.standing.days import day_start
 from batch_pipeline.errors import UnknownTask
 from batch_pipeline.tasks.task import BatchTask
 

@@ -11,8 +11,8 @@ from batch_pipeline.assets.advance import Advanced, advance
 from batch_pipeline.assets.cells import Cell, Cells, attempt_of
 from batch_pipeline.assets.figures import CellFacts, facts_of
 from batch_pipeline.assets.reporting import Event, failed, made
-from batch_pipeline.batches.due import note_reported
 from batch_pipeline.batches.pipeline import Pipeline
+from batch_pipeline.batches.standing.due import note_reported
 from batch_pipeline.ledger import partitions
 from batch_pipeline.tasks.task import BatchTask
 

@@ -10,11 +10,11 @@ import dagster as dg
 from batch_pipeline.assets import keys, metadata
 from batch_pipeline.assets.cells import Cell, Cells, Select, attempt_of, root_run_id
 from batch_pipeline.assets.reporting import Event, failed, made
-from batch_pipeline.batches.due import ASSET, past_window
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.plan import Order, plan
-from batch_pipeline.batches.select import Selection
-from batch_pipeline.batches.status import BatchStatus, JobStatus, status
+from batch_pipeline.batches.requests.select import Selection
+from batch_pipeline.batches.standing.due import ASSET, past_window
+from batch_pipeline.batches.standing.status import BatchStatus, JobStatus, status
 from batch_pipeline.batches.submit import submit
 from batch_pipeline.batches.turn import with_canary
 from batch_pipeline.errors import InvalidSelection, PipelineError, WarehouseBusy

@@ -11,8 +11,8 @@ from batch_pipeline.assets import checks, keys, results, submission
 from batch_pipeline.assets.cells import Cells, Select, selects
 from batch_pipeline.assets.reporting import Event
 from batch_pipeline.automation.partitions import nights, ranges_are_beta, repo_nights
-from batch_pipeline.batches.orders import read_orders
 from batch_pipeline.batches.pipeline import Pipeline
+from batch_pipeline.batches.requests.orders import read_orders
 from batch_pipeline.settings import Settings, load_settings
 from batch_pipeline.tasks.task import BatchTask
 

@@ -22,10 +22,10 @@ from batch_pipeline.automation.monitor import (
     without_cell,
 )
 from batch_pipeline.automation.run_requests import jobs_config, jobs_of_runs, over_cells
-from batch_pipeline.batches.due import came_so_far, due, past_window
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.poll import look_at_told, must_list, not_closed_providers, poll
-from batch_pipeline.batches.status import status
+from batch_pipeline.batches.standing.due import came_so_far, due, past_window
+from batch_pipeline.batches.standing.status import status
 from batch_pipeline.errors import PipelineError
 from batch_pipeline.ledger import batches, jobs, meta
 from batch_pipeline.ledger.jobs import Job

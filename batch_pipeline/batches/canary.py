@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from batch_pipeline.batches.admission import Waits, in_usd, job_budget
+from batch_pipeline.batches.money.admission import Waits, in_usd, job_budget
 from batch_pipeline.batches.pipeline import Pipeline
-from batch_pipeline.batches.status import outcomes_of
+from batch_pipeline.batches.standing.status import outcomes_of
 from batch_pipeline.errors import UsageError
 from batch_pipeline.ledger import batches, events, fingerprints, jobs
 from batch_pipeline.ledger.jobs import CANARY, Job

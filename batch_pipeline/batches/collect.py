@@ -11,12 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from batch_pipeline.batches.download import Files, download
-from batch_pipeline.batches.garbage import no_cycles
-from batch_pipeline.batches.outcomes import GIVEN_UP, GOES_AGAIN
+from batch_pipeline.batches.outcomes.download import Files, download
+from batch_pipeline.batches.outcomes.judging import GIVEN_UP, GOES_AGAIN
+from batch_pipeline.batches.outcomes.rows import Rows, judge_of, too_many_tokens
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.points import reach
-from batch_pipeline.batches.rows import Rows, judge_of, too_many_tokens
+from batch_pipeline.batches.requests.garbage import no_cycles
 from batch_pipeline.errors import ProviderError
 from batch_pipeline.ledger import batches, events, fingerprints, jobs, sends
 from batch_pipeline.ledger.batches import Batch

@@ -10,11 +10,11 @@ from typing import Literal
 
 from sqlalchemy import text
 
-from batch_pipeline.batches.due import past_window
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.poll import not_closed_providers
 from batch_pipeline.batches.recover import LISTED_SECONDS, orphans
-from batch_pipeline.batches.status import JobStatus, statuses
+from batch_pipeline.batches.standing.due import past_window
+from batch_pipeline.batches.standing.status import JobStatus, statuses
 from batch_pipeline.errors import PipelineError, UsageError
 from batch_pipeline.ledger import jobs, sends
 from batch_pipeline.tasks.registry import load_tasks

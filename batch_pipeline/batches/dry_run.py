@@ -6,15 +6,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from batch_pipeline.batches import asking
-from batch_pipeline.batches.candidates import Chunk
-from batch_pipeline.batches.counting import counting, one_late
+from batch_pipeline.batches.money.tokens import TokenCounter
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.plan import Order, estimator_for, job_of, limits_of, snapshot_of
-from batch_pipeline.batches.planner import Planner
-from batch_pipeline.batches.request_files import Limits, Request
-from batch_pipeline.batches.select import connection_for, prepare
-from batch_pipeline.batches.tokens import TokenCounter
+from batch_pipeline.batches.requests import asking
+from batch_pipeline.batches.requests.candidates import Chunk
+from batch_pipeline.batches.requests.counting import counting, one_late
+from batch_pipeline.batches.requests.planner import Planner
+from batch_pipeline.batches.requests.request_files import Limits, Request
+from batch_pipeline.batches.requests.select import connection_for, prepare
 from batch_pipeline.ledger import fingerprints
 from batch_pipeline.ledger.fingerprints import Holder
 from batch_pipeline.ledger.jobs import Job

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from batch_pipeline.batches.pipeline import Pipeline
-from batch_pipeline.batches.status import JobStatus, statuses_of
+from batch_pipeline.batches.standing.status import JobStatus, statuses_of
 from batch_pipeline.errors import InvalidSelection
 from batch_pipeline.ledger import jobs
 from batch_pipeline.ledger.jobs import META, Wanted

@@ -21,7 +21,7 @@ from sqlalchemy import exists, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from batch_pipeline.batches.pipeline import Pipeline
-from batch_pipeline.batches.status import JobStatus, status
+from batch_pipeline.batches.standing.status import JobStatus, status
 from batch_pipeline.errors import PipelineError
 from batch_pipeline.ledger import jobs, meta, notices
 from batch_pipeline.ledger.jobs import Job

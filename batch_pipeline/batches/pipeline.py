@@ -8,7 +8,7 @@ from pathlib import Path
 
 from batch_pipeline.batches.files import JobFolder, make_folder, write_once
 from batch_pipeline.batches.markers import Markers
-from batch_pipeline.batches.prices import PriceBook
+from batch_pipeline.batches.money.prices import PriceBook
 from batch_pipeline.errors import Disabled
 from batch_pipeline.ledger.engine import Ledger
 from batch_pipeline.providers import Provider, provider_for

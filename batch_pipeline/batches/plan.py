@@ -18,21 +18,22 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
-from batch_pipeline.batches import asking, canary
-from batch_pipeline.batches.admission import file_tokens
-from batch_pipeline.batches.candidates import Chunk
-from batch_pipeline.batches.counting import counting, one_late
+from batch_pipeline.batches import canary
 from batch_pipeline.batches.files import JobFolder, write_once
-from batch_pipeline.batches.garbage import no_cycles
-from batch_pipeline.batches.money import Estimate, Estimator
+from batch_pipeline.batches.money.admission import file_tokens
+from batch_pipeline.batches.money.estimates import Estimate, Estimator
+from batch_pipeline.batches.money.prices import Price
+from batch_pipeline.batches.money.tokens import TokenCounter
 from batch_pipeline.batches.pipeline import Pipeline
-from batch_pipeline.batches.planner import Planner
 from batch_pipeline.batches.points import reach
-from batch_pipeline.batches.prices import Price
 from batch_pipeline.batches.recover import foreign_markers, recover
-from batch_pipeline.batches.request_files import FilePlan, Limits, RequestFiles
-from batch_pipeline.batches.select import Selection, connection_for, prepare
-from batch_pipeline.batches.tokens import TokenCounter
+from batch_pipeline.batches.requests import asking
+from batch_pipeline.batches.requests.candidates import Chunk
+from batch_pipeline.batches.requests.counting import counting, one_late
+from batch_pipeline.batches.requests.garbage import no_cycles
+from batch_pipeline.batches.requests.planner import Planner
+from batch_pipeline.batches.requests.request_files import FilePlan, Limits, RequestFiles
+from batch_pipeline.batches.requests.select import Selection, connection_for, prepare
 from batch_pipeline.errors import MissingKey, PlanSuperseded, UsageError
 from batch_pipeline.ledger import batches, events, jobs
 from batch_pipeline.ledger.batches import Batch

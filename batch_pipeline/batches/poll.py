@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from batch_pipeline.batches.admission import learn_token_limit, learn_too_large
 from batch_pipeline.batches.doubled import cancel_doubled
+from batch_pipeline.batches.money.admission import learn_token_limit, learn_too_large
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.points import reach
 from batch_pipeline.batches.recover import adopt_unknown

@@ -11,14 +11,14 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from batch_pipeline.batches import candidates
-from batch_pipeline.batches.candidates import Asked, OpenRequest
-from batch_pipeline.batches.custom_id import custom_id
-from batch_pipeline.batches.outcomes import GIVEN_UP, GOES_AGAIN, ON_REQUEST
+from batch_pipeline.batches.money.tokens import TokenCounter
+from batch_pipeline.batches.outcomes.judging import GIVEN_UP, GOES_AGAIN, ON_REQUEST
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.plan import planning, write_plan
 from batch_pipeline.batches.points import reach
-from batch_pipeline.batches.tokens import TokenCounter
+from batch_pipeline.batches.requests import candidates
+from batch_pipeline.batches.requests.candidates import Asked, OpenRequest
+from batch_pipeline.batches.requests.custom_id import custom_id
 from batch_pipeline.ledger import batches, events, fingerprints, jobs
 from batch_pipeline.ledger.jobs import Job
 from batch_pipeline.tasks.snapshot import TaskSnapshot

@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from batch_pipeline.batches.collect import collect
-from batch_pipeline.batches.due import ASSET, due
 from batch_pipeline.batches.notices import send_due_notices
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.poll import listed_at, look_at_told, must_list, not_closed_providers, poll
 from batch_pipeline.batches.retry import retry
 from batch_pipeline.batches.schedules import place_due
+from batch_pipeline.batches.standing.due import ASSET, due
 from batch_pipeline.batches.submit import submit
 from batch_pipeline.batches.turn import with_canary
 from batch_pipeline.errors import PipelineError

@@ -23,10 +23,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from batch_pipeline.batches.admission import Kind, Waits, admit
 from batch_pipeline.batches.canary import held_by_canary
 from batch_pipeline.batches.cancel import cancel_asked, cancel_batch
 from batch_pipeline.batches.files import must_be_as_planned
+from batch_pipeline.batches.money.admission import Kind, Waits, admit
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.plan import abandon_dead_plans
 from batch_pipeline.batches.points import reach

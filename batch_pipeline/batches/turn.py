@@ -12,7 +12,7 @@ from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.plan import Order, plan, snapshot_of
 from batch_pipeline.batches.poll import poll
 from batch_pipeline.batches.retry import retry
-from batch_pipeline.batches.status import JobStatus, status
+from batch_pipeline.batches.standing.status import JobStatus, status
 from batch_pipeline.batches.submit import Submitted, submit
 from batch_pipeline.errors import PipelineError, ProviderError, ProviderRefused, ProviderUnreachable
 from batch_pipeline.ledger import fingerprints, jobs

@@ -24,7 +24,7 @@ from batch_pipeline.cli.session import opened
 from batch_pipeline.cli.spending import By, is_narrow, show_spending, year_in_words
 
 if TYPE_CHECKING:
-    from batch_pipeline.batches.cost import Cost, Count
+    from batch_pipeline.batches.standing.cost import Cost, Count
 
 
 def add_to(app: typer.Typer) -> None:
@@ -56,7 +56,7 @@ def cost(
 
     Example: batch-pipeline cost --by repo --chart cost.png
     """
-    from batch_pipeline.batches.cost import cost_of, costs
+    from batch_pipeline.batches.standing.cost import cost_of, costs
 
     if job is not None and (by or chart):
         raise typer.BadParameter("--by and --chart compare all jobs; leave the job's id out.")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from batch_pipeline.batches.pipeline import Pipeline
-    from batch_pipeline.batches.status import JobStatus
+    from batch_pipeline.batches.standing.status import JobStatus
     from batch_pipeline.cli.night import Night
     from batch_pipeline.cli.programs import Programs
 
@@ -170,7 +170,7 @@ def _issues(pipeline: Pipeline) -> int:
 
 
 def _jobs(pipeline: Pipeline) -> list[JobStatus]:
-    from batch_pipeline.batches.status import statuses
+    from batch_pipeline.batches.standing.status import statuses
 
     return [job for job in statuses(pipeline) if job.task in TASKS]
 

@@ -12,9 +12,9 @@ from batch_pipeline.cli.evaluation_output import say_score
 from batch_pipeline.cli.output import Column, plural, print_json, print_table, say, usd
 
 if TYPE_CHECKING:
-    from batch_pipeline.batches.money import Comparison
+    from batch_pipeline.batches.money.estimates import Comparison
     from batch_pipeline.batches.pipeline import Pipeline
-    from batch_pipeline.batches.status import JobStatus
+    from batch_pipeline.batches.standing.status import JobStatus
     from batch_pipeline.evaluation.run import Judged
     from batch_pipeline.warehouse.neighbours import Neighbour
 
@@ -109,8 +109,8 @@ def _judge(pipeline: Pipeline) -> Judged | None:
 
 def _cost(pipeline: Pipeline, found: Sequence[JobStatus]) -> Comparison:
     """What all of the demo's jobs cost, and would have cost elsewhere."""
-    from batch_pipeline.batches.money import Comparison
-    from batch_pipeline.batches.report import comparison, price_threshold
+    from batch_pipeline.batches.money.estimates import Comparison
+    from batch_pipeline.batches.standing.report import comparison, price_threshold
     from batch_pipeline.ledger import jobs
     from batch_pipeline.warehouse.figures import figures
 

@@ -208,7 +208,7 @@ def _on_the_same_rows(pipeline: Pipeline, judged: Sequence[Judged]) -> list[Scor
 
 
 def _wait(pipeline: Pipeline, job_id: str, again: str, poll_seconds: float | None, *, as_json: bool) -> None:
-    from batch_pipeline.batches.status import status
+    from batch_pipeline.batches.standing.status import status
     from batch_pipeline.batches.turn import wait_for
     from batch_pipeline.errors import PipelineError
 

@@ -71,7 +71,7 @@ def export(
 
 
 def _export(pipeline: Pipeline, task: str, form: Form, output: Path | None, which: Which) -> int:
-    from batch_pipeline.batches.export import export_newest, write_lines
+    from batch_pipeline.batches.outcomes.export import export_newest, write_lines
     from batch_pipeline.errors import PipelineError
 
     if form == "json":

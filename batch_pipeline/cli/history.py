@@ -26,7 +26,7 @@ from batch_pipeline.cli.session import opened
 from batch_pipeline.cli.told import counted, duration, in_words, selection_in_words
 
 if TYPE_CHECKING:
-    from batch_pipeline.batches.history import BatchTold, Chapter, Story
+    from batch_pipeline.batches.standing.history import BatchTold, Chapter, Story
     from batch_pipeline.ledger.events import Event
 
 
@@ -49,8 +49,8 @@ def history(
 
     Example: batch-pipeline history --task issue-kind --since 2026-11-01
     """
-    from batch_pipeline.batches.days import day_start
-    from batch_pipeline.batches.history import history as chapters
+    from batch_pipeline.batches.standing.days import day_start
+    from batch_pipeline.batches.standing.history import history as chapters
 
     wanted = None if task is None else task.replace("-", "_")
     with opened() as pipeline:
@@ -72,7 +72,7 @@ def details(
 
     Asks nobody: it is what ledger and warehouse know. Example: batch-pipeline details JOB --json
     """
-    from batch_pipeline.batches.history import story
+    from batch_pipeline.batches.standing.history import story
 
     with opened() as pipeline:
         told, priced_as = story(pipeline, job), pipeline.settings.price_as

@@ -27,9 +27,9 @@ from batch_pipeline.cli.progress import progress, requests_done, tell_job
 from batch_pipeline.cli.session import opened
 
 if TYPE_CHECKING:
-    from batch_pipeline.batches.overview import Overview
     from batch_pipeline.batches.pipeline import Pipeline
-    from batch_pipeline.batches.status import BatchStatus, JobStatus
+    from batch_pipeline.batches.standing.overview import Overview
+    from batch_pipeline.batches.standing.status import BatchStatus, JobStatus
 
 JobId = Annotated[str, typer.Argument(metavar="JOB", autocompletion=job_ids, help="The job's id.")]
 
@@ -228,7 +228,7 @@ def job_as_json(now: JobStatus) -> dict[str, object]:
 
 
 def _status(pipeline: Pipeline, job: str) -> JobStatus:
-    from batch_pipeline.batches.status import status
+    from batch_pipeline.batches.standing.status import status
 
     return status(pipeline, job)
 
@@ -280,7 +280,7 @@ def _wait(pipeline: Pipeline, job: str, poll_seconds: float | None, *, as_json: 
 
 
 def _set_budget(pipeline: Pipeline, job: str, usd: float) -> None:
-    from batch_pipeline.batches.admission import set_budget
+    from batch_pipeline.batches.money.admission import set_budget
 
     set_budget(pipeline, job, usd)
 
@@ -292,7 +292,7 @@ def _despite_canary(pipeline: Pipeline, job: str) -> None:
 
 
 def _export(pipeline: Pipeline, job: str, folder: Path) -> int:
-    from batch_pipeline.batches.export import export_answers
+    from batch_pipeline.batches.outcomes.export import export_answers
 
     return export_answers(pipeline, job, folder)
 
@@ -340,7 +340,7 @@ def say_collected(now: JobStatus) -> None:
 
 
 def _show_overview(pipeline: Pipeline, *, ask: bool, as_json: bool) -> None:
-    from batch_pipeline.batches.overview import overview
+    from batch_pipeline.batches.standing.overview import overview
 
     whole = overview(pipeline, ask=ask)
     if as_json:

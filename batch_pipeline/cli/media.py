@@ -69,7 +69,7 @@ def load_files(folder: Folder = None, *, as_json: AsJson = False) -> None:
 
     Example: batch-pipeline files load src
     """
-    from batch_pipeline.batches.tokens import TokenCounter
+    from batch_pipeline.batches.money.tokens import TokenCounter
     from batch_pipeline.sources.text_files import CHUNK_MODEL, load_files
 
     with opened() as pipeline:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from batch_pipeline.batches.dry_run import DryRun
     from batch_pipeline.batches.pipeline import Pipeline
     from batch_pipeline.batches.plan import Order
-    from batch_pipeline.batches.status import JobStatus
+    from batch_pipeline.batches.standing.status import JobStatus
     from batch_pipeline.batches.turn import Placed
     from batch_pipeline.ledger.jobs import Job
 
@@ -49,7 +49,7 @@ def place_order(pipeline: Pipeline, order: Order, *, as_json: bool) -> None:
 
 def placed_as_json(pipeline: Pipeline, placed: Placed) -> dict[str, object]:
     """What `submit --json` prints."""
-    from batch_pipeline.batches.status import status
+    from batch_pipeline.batches.standing.status import status
 
     now = status(pipeline, placed.job.job_id) if placed.job.records else None
     told: dict[str, object] = vars(_submitted(placed.job, now.state if now else None, len(now.batches) if now else 0))
@@ -58,7 +58,7 @@ def placed_as_json(pipeline: Pipeline, placed: Placed) -> dict[str, object]:
 
 def say_placed(pipeline: Pipeline, placed: Placed) -> None:
     """The same in words."""
-    from batch_pipeline.batches.status import status
+    from batch_pipeline.batches.standing.status import status
 
     if placed.job.records:
         _say_placed(placed, status(pipeline, placed.job.job_id))

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
-    from batch_pipeline.batches.status import JobStatus
+    from batch_pipeline.batches.standing.status import JobStatus
 
 Told = Callable[[int, int, str], None]
 """Takes how many are done, of how many, and what is going on."""

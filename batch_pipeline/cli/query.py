@@ -37,7 +37,7 @@ def query(
     """
     form = "json" if as_json else form
     must_not_be_shown(form, output)
-    from batch_pipeline.batches.report import refresh_reports
+    from batch_pipeline.batches.standing.report import refresh_reports
 
     with opened() as pipeline:
         refresh_reports(pipeline)

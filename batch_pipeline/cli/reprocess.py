@@ -59,9 +59,9 @@ def reprocess(
 
     `retry JOB` sends a job's own requests again. Example: batch-pipeline reprocess issue-kind --code refused
     """
-    from batch_pipeline.batches.days import day_start
     from batch_pipeline.batches.plan import Order
     from batch_pipeline.batches.reprocess import Wanted, again, failed
+    from batch_pipeline.batches.standing.days import day_start
     from batch_pipeline.tasks.registry import load_tasks
 
     found = load_tasks().get(task)

@@ -15,7 +15,7 @@ from batch_pipeline.cli.session import opened
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from batch_pipeline.batches.select import Which
+    from batch_pipeline.batches.requests.select import Which
     from batch_pipeline.settings import Mode
     from batch_pipeline.sources.files import Loaded
 
@@ -101,9 +101,9 @@ def submit(
 
     Example: batch-pipeline submit issue-kind --repo acme/orbit --order reactions --limit 100 --budget 2.50
     """
-    from batch_pipeline.batches.orders import read_orders
     from batch_pipeline.batches.plan import Order
-    from batch_pipeline.batches.select import Selection
+    from batch_pipeline.batches.requests.orders import read_orders
+    from batch_pipeline.batches.requests.select import Selection
     from batch_pipeline.tasks.registry import load_tasks
 
     metadata = started_by_hand() | _meta(meta or ())

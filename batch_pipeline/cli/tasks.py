@@ -14,9 +14,9 @@ from batch_pipeline.cli.output import AsJson, Column, moment, plural, print_fact
 from batch_pipeline.cli.session import opened, read_settings
 
 if TYPE_CHECKING:
+    from batch_pipeline.batches.money.prices import Price
     from batch_pipeline.batches.pipeline import Pipeline
-    from batch_pipeline.batches.prices import Price
-    from batch_pipeline.batches.versions import Version
+    from batch_pipeline.batches.standing.versions import Version
     from batch_pipeline.settings import ProviderName, Settings
     from batch_pipeline.tasks import BatchTask
 
@@ -64,8 +64,8 @@ def show_task(
 
     Example: batch-pipeline tasks show issue-kind --diff 7476b11a
     """
-    from batch_pipeline.batches.prices import PriceBook
-    from batch_pipeline.batches.versions import changes, versions
+    from batch_pipeline.batches.money.prices import PriceBook
+    from batch_pipeline.batches.standing.versions import changes, versions
     from batch_pipeline.tasks.registry import load_tasks
 
     found = load_tasks().get(task)
@@ -168,7 +168,7 @@ def check_tasks(*, as_json: AsJson = False) -> None:
 
 
 def _why_wrong(pipeline: Pipeline, task: BatchTask) -> str | None:
-    from batch_pipeline.batches.select import Selection, prepare
+    from batch_pipeline.batches.requests.select import Selection, prepare
     from batch_pipeline.errors import PipelineError
 
     try:

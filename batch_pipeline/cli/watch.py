@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from batch_pipeline.batches.pipeline import Pipeline
-    from batch_pipeline.batches.status import JobStatus
-    from batch_pipeline.batches.watch import Watched
+    from batch_pipeline.batches.standing.status import JobStatus
+    from batch_pipeline.batches.standing.watch import Watched
 
 ROWS = 20
 """Batches that are shown, those first that are not through; a terminal has few more lines."""
@@ -50,7 +50,7 @@ def watch(
 
     Example: batch-pipeline watch issue_kind-261120-1a2b3c
     """
-    from batch_pipeline.batches.status import status
+    from batch_pipeline.batches.standing.status import status
     from batch_pipeline.batches.turn import wait_for
 
     with opened() as pipeline:
@@ -88,7 +88,7 @@ def _live(pipeline: Pipeline) -> Generator[Callable[[JobStatus], None]]:
     """The table, drawn anew each second, so that ages go on; it stays when it ends."""
     from rich.live import Live
 
-    from batch_pipeline.batches.watch import watched
+    from batch_pipeline.batches.standing.watch import watched
 
     found: list[tuple[JobStatus, Sequence[Watched]]] = []
     with Live(get_renderable=lambda: _table(*found[-1]) if found else "Asking…", refresh_per_second=2) as live:
@@ -130,7 +130,7 @@ def _row(job_id: str, each: Watched, at: float) -> tuple[object, ...]:
 
 
 def _summary(now: JobStatus, found: Sequence[Watched], at: float) -> list[str]:
-    from batch_pipeline.batches.watch import end_of_all
+    from batch_pipeline.batches.standing.watch import end_of_all
 
     done, total = requests_done(now)
     end = end_of_all(found)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from batch_pipeline.batches.pipeline import Pipeline
-from batch_pipeline.batches.status import FINAL, status
+from batch_pipeline.batches.standing.status import FINAL, status
 from batch_pipeline.errors import UnknownJob
 from batch_pipeline.evaluation import store
 from batch_pipeline.evaluation.fields import scorable

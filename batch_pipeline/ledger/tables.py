@@ -169,7 +169,7 @@ schedules = Table(
     Column("repo", String),  # all of the task's records where there is none
     Column("hour", Integer, nullable=False),  # of the day, in TIMEZONE
     Column("most_records", Integer),
-    Column("order", JSON),  # names of `batches/orders.py`
+    Column("order", JSON),  # names of `batches/requests/orders.py`
     Column("created_at", Float, nullable=False),
     Column("last_day", String),  # the day for which it was placed last
     Column("last_job_id", String),

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal, Self, TypeVar, cast, overload
 
 from batch_pipeline.batches.pipeline import Pipeline
-from batch_pipeline.batches.rendering import content_renderer
+from batch_pipeline.batches.requests.rendering import content_renderer
 from batch_pipeline.errors import UsageError
 from batch_pipeline.notebook import placing, trying
 from batch_pipeline.notebook.grouping import Plan

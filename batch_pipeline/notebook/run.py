@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Self
 
 from batch_pipeline.batches.cancel import cancel as ask_cancel
 from batch_pipeline.batches.pipeline import Pipeline
-from batch_pipeline.batches.report import comparison, price_threshold
 from batch_pipeline.batches.retry import retry as try_again
-from batch_pipeline.batches.status import FINAL, status
+from batch_pipeline.batches.standing.report import comparison, price_threshold
+from batch_pipeline.batches.standing.status import FINAL, status
 from batch_pipeline.batches.turn import PATIENCE, submit_job, take_turn
 from batch_pipeline.errors import PipelineError, ProviderError, ProviderRefused, ProviderUnreachable
 from batch_pipeline.ledger import jobs

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from batch_pipeline.batches.status import FINAL, JobStatus
+from batch_pipeline.batches.standing.status import FINAL, JobStatus
 
 _FIRST = ("in_flight", "held", "planned", "planning", "ended")
 """The states that a run is told in as long as one of its jobs is not through."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from batch_pipeline.batches.status import JobStatus
+from batch_pipeline.batches.standing.status import JobStatus
 from batch_pipeline.reports.canvas import Axes, Form, beside, canvas, nothing, titled
 
 SHOWN = 15

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import select
 
 from batch_pipeline.batches.pipeline import Pipeline
-from batch_pipeline.batches.status import BatchStatus, JobStatus, statuses
+from batch_pipeline.batches.standing.status import BatchStatus, JobStatus, statuses
 from batch_pipeline.ledger import tables
 
 AT_WORK = ("submitted", "sending")

@@ -11,7 +11,7 @@ from string import Template
 
 from batch_pipeline import reports
 from batch_pipeline.batches.pipeline import Pipeline
-from batch_pipeline.batches.status import FINAL, JobStatus, statuses
+from batch_pipeline.batches.standing.status import FINAL, JobStatus, statuses
 from batch_pipeline.reports.jobs import plot_jobs
 from batch_pipeline.reports.operations import Operations, operations, share_of
 from batch_pipeline.reports.plots import plot_operations, plot_spend

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta, tzinfo
 
-from batch_pipeline.batches.money import Comparison
+from batch_pipeline.batches.money.estimates import Comparison
 from batch_pipeline.reports.canvas import INK, Axes, Form, beside, canvas, nothing, titled
 from batch_pipeline.reports.operations import Operations, Run
 from batch_pipeline.reports.spend import By, Spent, grouped

@@ -10,9 +10,9 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import select
 
-from batch_pipeline.batches.money import Comparison
+from batch_pipeline.batches.money.estimates import Comparison
 from batch_pipeline.batches.pipeline import Pipeline
-from batch_pipeline.batches.report import price_threshold, usd_of_sums
+from batch_pipeline.batches.standing.report import price_threshold, usd_of_sums
 from batch_pipeline.ledger import tables
 from batch_pipeline.ledger.batches import Batch
 from batch_pipeline.ledger.jobs import Job

@@ -1,7 +1,7 @@
 """What is asked of a record beyond text: parts that every endpoint has its own form of.
 
-A prompt function returns text, or a list of these; `batches/content.py` puts them into the endpoint's form and counts
-their tokens.
+A prompt function returns text, or a list of these; `batches/requests/content.py` puts them into the endpoint's form
+and counts their tokens.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from batch_pipeline.assets import build_batch_assets
 from batch_pipeline.automation.sensors import build_batch_monitor
 from batch_pipeline.batches.canary import despite_canary
-from batch_pipeline.batches.status import JobStatus, statuses
+from batch_pipeline.batches.standing.status import JobStatus, statuses
 from batch_pipeline.resources import PipelineResource
 from batch_pipeline.tasks import BatchTask
 from batch_pipeline_tests.books import Books

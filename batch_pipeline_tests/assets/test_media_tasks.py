@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from batch_pipeline.batches.money.tokens import TokenCounter
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.plan import Order
-from batch_pipeline.batches.status import JobStatus
-from batch_pipeline.batches.tokens import TokenCounter
+from batch_pipeline.batches.standing.status import JobStatus
 from batch_pipeline.batches.turn import place, wait_for
 from batch_pipeline.definitions import build_definitions
 from batch_pipeline.settings import project_root

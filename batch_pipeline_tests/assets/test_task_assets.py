@@ -17,7 +17,7 @@ from batch_pipeline.assets import build_batch_assets
 from batch_pipeline.assets.issues import build_issues
 from batch_pipeline.automation.sensors import build_batch_monitor, build_collected_issues
 from batch_pipeline.batches.pipeline import Pipeline
-from batch_pipeline.batches.status import statuses
+from batch_pipeline.batches.standing.status import statuses
 from batch_pipeline.batches.turn import wait_for
 from batch_pipeline.errors import InvalidTask
 from batch_pipeline.ledger import jobs

@@ -11,7 +11,7 @@ import pytest
 from batch_pipeline.automation.scheduled import build_scheduled, scheduled_orders
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.schedules import add_schedule
-from batch_pipeline.batches.status import statuses
+from batch_pipeline.batches.standing.status import statuses
 from batch_pipeline.definitions import build_definitions
 from batch_pipeline.ledger import schedules
 from batch_pipeline_tests.api.conftest import with_issues

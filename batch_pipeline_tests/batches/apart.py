@@ -10,7 +10,7 @@ from functools import partial
 
 from batch_pipeline.batches import points
 from batch_pipeline.batches.pipeline import Pipeline
-from batch_pipeline.batches.status import status
+from batch_pipeline.batches.standing.status import status
 from batch_pipeline.batches.turn import submit_job, take_turn
 from batch_pipeline.settings import Settings
 from batch_pipeline_tests.chaos import wire

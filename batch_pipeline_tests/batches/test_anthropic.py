@@ -12,11 +12,11 @@ import pytest
 
 from batch_pipeline.batches import points
 from batch_pipeline.batches.cancel import cancel
-from batch_pipeline.batches.money import Settlement
+from batch_pipeline.batches.money.estimates import Settlement
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.plan import limits_of
 from batch_pipeline.batches.resolve import adopt, question
-from batch_pipeline.batches.status import status
+from batch_pipeline.batches.standing.status import status
 from batch_pipeline.batches.submit import submit
 from batch_pipeline.batches.turn import submit_job, take_turn
 from batch_pipeline.errors import ProviderRefused, ProviderUnreachable, UsageError

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from batch_pipeline.batches.collect import collect
-from batch_pipeline.batches.due import ASSET
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.plan import Order, plan
 from batch_pipeline.batches.poll import poll
 from batch_pipeline.batches.retry import retry
+from batch_pipeline.batches.standing.due import ASSET
 from batch_pipeline.batches.turn import place
 from batch_pipeline.ledger import jobs
 from batch_pipeline.settings import Settings

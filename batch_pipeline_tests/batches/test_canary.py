@@ -10,10 +10,10 @@ import pytest
 
 from batch_pipeline.batches.canary import despite_canary
 from batch_pipeline.batches.cancel import cancel
-from batch_pipeline.batches.due import due
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.plan import Order
-from batch_pipeline.batches.status import JobStatus, status
+from batch_pipeline.batches.standing.due import due
+from batch_pipeline.batches.standing.status import JobStatus, status
 from batch_pipeline.batches.turn import place, take_turn, wait_for
 from batch_pipeline.errors import InvalidTask, UsageError
 from batch_pipeline.ledger import events, jobs

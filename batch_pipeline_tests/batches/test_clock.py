@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 
 from batch_pipeline.batches.pipeline import Pipeline
-from batch_pipeline.batches.status import status
+from batch_pipeline.batches.standing.status import status
 from batch_pipeline_tests.batches.apart import apart, killed_at, submitted, turns
 from batch_pipeline_tests.batches.chain import planned, sends_of, write_notes
 from batch_pipeline_tests.books import Books

@@ -10,11 +10,11 @@ from functools import partial
 
 from batch_pipeline.batches import points
 from batch_pipeline.batches.collect import collect
-from batch_pipeline.batches.due import due
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.poll import poll
 from batch_pipeline.batches.retry import retry
-from batch_pipeline.batches.status import status
+from batch_pipeline.batches.standing.due import due
+from batch_pipeline.batches.standing.status import status
 from batch_pipeline.batches.turn import submit_job
 from batch_pipeline.ledger.jobs import Job
 from batch_pipeline.settings import Settings

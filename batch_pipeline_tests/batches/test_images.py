@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from batch_pipeline.batches import asking
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.plan import Order, plan
+from batch_pipeline.batches.requests import asking
 from batch_pipeline.sources.images import load_images
 from batch_pipeline.tasks.registry import load_tasks
 from batch_pipeline_tests.batches.chain import batches_of, query, run

@@ -14,7 +14,7 @@ from functools import partial
 import pytest
 
 from batch_pipeline.batches.pipeline import Pipeline
-from batch_pipeline.batches.status import status
+from batch_pipeline.batches.standing.status import status
 from batch_pipeline.ledger import events
 from batch_pipeline.ledger.jobs import Job
 from batch_pipeline_tests.batches.apart import apart, killed_at, submitted, turns

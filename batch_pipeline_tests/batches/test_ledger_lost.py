@@ -12,7 +12,7 @@ import pytest
 
 from batch_pipeline.batches import points
 from batch_pipeline.batches.pipeline import Pipeline
-from batch_pipeline.batches.status import status
+from batch_pipeline.batches.standing.status import status
 from batch_pipeline.batches.submit import create
 from batch_pipeline.batches.turn import submit_job
 from batch_pipeline.errors import LedgerReplaced, PipelineError

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from batch_pipeline.batches.cancel import cancel
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.poll import poll
-from batch_pipeline.batches.status import status
+from batch_pipeline.batches.standing.status import status
 from batch_pipeline.batches.turn import submit_job
 from batch_pipeline_tests.batches.chain import batches_of, planned, query, run, write_notes
 from batch_pipeline_tests.books import Books

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import cast
 
-from batch_pipeline.batches.custom_id import custom_id
 from batch_pipeline.batches.pipeline import Pipeline
+from batch_pipeline.batches.requests.custom_id import custom_id
 from batch_pipeline.batches.retry import retry
 from batch_pipeline.batches.turn import submit_job, take_turn
 from batch_pipeline.tasks import BatchTask, Record, Text, UnusableRecord

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch_pipeline.batches.export import export_answers, file_name
+from batch_pipeline.batches.outcomes.export import export_answers, file_name
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.recover import recover_all
 from batch_pipeline.batches.turn import submit_job

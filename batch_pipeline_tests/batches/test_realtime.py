@@ -17,13 +17,13 @@ from filelock import FileLock
 
 from batch_pipeline.batches import asked_at_once
 from batch_pipeline.batches.cancel import cancel
-from batch_pipeline.batches.cost import cost_of
 from batch_pipeline.batches.doctor import doctor
 from batch_pipeline.batches.dry_run import dry_run
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.plan import Order
 from batch_pipeline.batches.prune import prune
-from batch_pipeline.batches.status import status
+from batch_pipeline.batches.standing.cost import cost_of
+from batch_pipeline.batches.standing.status import status
 from batch_pipeline.batches.turn import place, submit_job
 from batch_pipeline.errors import UsageError
 from batch_pipeline.ledger.budgets import queued_tokens

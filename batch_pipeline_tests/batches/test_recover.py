@@ -10,7 +10,7 @@ import pytest
 
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.recover import recover_all
-from batch_pipeline.batches.status import statuses
+from batch_pipeline.batches.standing.status import statuses
 from batch_pipeline.batches.submit import submit
 from batch_pipeline.batches.turn import submit_job
 from batch_pipeline.ledger import budgets

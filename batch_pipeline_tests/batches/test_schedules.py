@@ -10,7 +10,7 @@ import pytest
 
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.schedules import add_schedule, due_schedules, place_due
-from batch_pipeline.batches.status import status, statuses
+from batch_pipeline.batches.standing.status import status, statuses
 from batch_pipeline.errors import UsageError
 from batch_pipeline.ledger import schedules
 from batch_pipeline.ledger.schedules import Schedule

@@ -14,7 +14,7 @@ import pytest
 
 from batch_pipeline.batches import points
 from batch_pipeline.batches.pipeline import Pipeline
-from batch_pipeline.batches.status import status
+from batch_pipeline.batches.standing.status import status
 from batch_pipeline.settings import Settings
 from batch_pipeline_tests.batches.apart import apart, submitted, turns
 from batch_pipeline_tests.batches.chain import planned, sends_of, write_notes

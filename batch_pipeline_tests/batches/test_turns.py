@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch_pipeline.batches.asking import Asking
-from batch_pipeline.batches.content import media_tokens, text_of
-from batch_pipeline.batches.tokens import TokenCounter
+from batch_pipeline.batches.money.tokens import TokenCounter
+from batch_pipeline.batches.requests.asking import Asking
+from batch_pipeline.batches.requests.content import media_tokens, text_of
 from batch_pipeline.settings import ProviderName
 from batch_pipeline.tasks import BatchTask, Content, Text
 from batch_pipeline.tasks.content import Image, Message, Messages

@@ -15,7 +15,7 @@ import pytest
 from batch_pipeline.batches.cancel import cancel
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.poll import poll
-from batch_pipeline.batches.status import BatchState, status
+from batch_pipeline.batches.standing.status import BatchState, status
 from batch_pipeline.batches.submit import submit
 from batch_pipeline.batches.turn import submit_job, take_turn
 from batch_pipeline.errors import WarehouseBusy

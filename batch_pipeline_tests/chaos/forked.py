@@ -8,8 +8,8 @@ import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from batch_pipeline.batches.prices import PriceBook
-from batch_pipeline.batches.tokens import TokenCounter
+from batch_pipeline.batches.money.prices import PriceBook
+from batch_pipeline.batches.money.tokens import TokenCounter
 from batch_pipeline.settings import ProviderName
 
 CRASHED = 4

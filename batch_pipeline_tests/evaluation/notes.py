@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from batch_pipeline.batches.pipeline import Pipeline
-from batch_pipeline.batches.status import JobStatus
+from batch_pipeline.batches.standing.status import JobStatus
 from batch_pipeline.batches.turn import wait_for
 from batch_pipeline.evaluation.gold import read_gold
 from batch_pipeline.evaluation.run import Evaluation, Judged, Matched, begin, finish, match

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from batch_pipeline.batches.money import Estimator, Settlement
-from batch_pipeline.batches.prices import PriceBook
-from batch_pipeline.batches.tokens import TokenCounter, headroom_tokens
+from batch_pipeline.batches.money.estimates import Estimator, Settlement
+from batch_pipeline.batches.money.prices import PriceBook
+from batch_pipeline.batches.money.tokens import TokenCounter, headroom_tokens
 from batch_pipeline.errors import PipelineError
 from batch_pipeline.settings import Settings
 from batch_pipeline.wire.lines import Json

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from batch_pipeline.batches.history import history
 from batch_pipeline.batches.pipeline import Pipeline
+from batch_pipeline.batches.standing.history import history
 from batch_pipeline.cli import main
 from batch_pipeline_tests.notebook.conftest import MakeBatch
 from batch_pipeline_tests.project import Project

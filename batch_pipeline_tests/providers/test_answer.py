@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 import pytest
 
-from batch_pipeline.batches.outcomes import judge, validator
+from batch_pipeline.batches.outcomes.judging import judge, validator
 from batch_pipeline.errors import ProviderRefused, ProviderUnreachable
 from batch_pipeline.local_server import RunningServer
 from batch_pipeline.providers import Provider

@@ -13,7 +13,7 @@ from urllib.request import urlopen
 import orjson
 import pytest
 
-from batch_pipeline.batches.messages_form import message_line
+from batch_pipeline.batches.requests.messages_form import message_line
 from batch_pipeline.errors import FileGone, MissingKey, ProviderError, ProviderRefused, ProviderUnreachable
 from batch_pipeline.local_server import LocalServerOptions, RunningServer, start
 from batch_pipeline.providers import http, provider_for

@@ -8,7 +8,7 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch_pipeline.batches.messages_form import message_line
+from batch_pipeline.batches.requests.messages_form import message_line
 from batch_pipeline.providers import inline
 from batch_pipeline.providers.inline import InlineRequests
 from batch_pipeline.wire.messages import without_claim

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from batch_pipeline.batches.money import Comparison
+from batch_pipeline.batches.money.estimates import Comparison
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.reports.canvas import INK
 from batch_pipeline.reports.operations import Ended, Operations, Run, operations

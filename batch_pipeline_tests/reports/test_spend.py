@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch_pipeline.batches.cost import costs
-from batch_pipeline.batches.money import Comparison
+from batch_pipeline.batches.money.estimates import Comparison
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.plan import Order
-from batch_pipeline.batches.select import Selection
+from batch_pipeline.batches.requests.select import Selection
+from batch_pipeline.batches.standing.cost import costs
 from batch_pipeline.batches.turn import place
 from batch_pipeline.reports.spend import (
     BYS,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from batch_pipeline.batches.select import Selection, prepare
+from batch_pipeline.batches.requests.select import Selection, prepare
 from batch_pipeline.errors import InvalidSelection, InvalidTask
 from batch_pipeline.sources.rows import load_rows
 from batch_pipeline.tasks import BatchTask

@@ -11,7 +11,7 @@ import PIL.Image
 import PIL.ImageChops
 import pytest
 
-from batch_pipeline.batches.tokens import TokenCounter
+from batch_pipeline.batches.money.tokens import TokenCounter
 from batch_pipeline.settings import project_root
 from batch_pipeline.sources.documents import load_documents
 from batch_pipeline.sources.images import load_images

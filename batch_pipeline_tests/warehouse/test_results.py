@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from batch_pipeline.batches.request_files import record_schema, request_schema
+from batch_pipeline.batches.requests.request_files import record_schema, request_schema
 from batch_pipeline.warehouse.results import Absent, Written, inputs_at_lines, store_batch, store_shared
 from batch_pipeline.warehouse.schema import migrate
 

@@ -1,0 +1,1 @@
+"""What it costs: tokens, prices, estimates and bounds, and admission under budgets."""

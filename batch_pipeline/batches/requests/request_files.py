@@ -1,0 +1,258 @@
+"""Writes the files of a plan: request lines within the provider's limits, and the two indexes beside them.
+
+Lines and rows stream to disk; what is in memory does not grow with the job.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Generator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, NamedTuple
+
+from batch_pipeline.batches.files import JobFolder, half, put_in_place
+from batch_pipeline.batches.money.estimates import Estimate, Estimator
+from batch_pipeline.batches.points import reach
+from batch_pipeline.errors import PlanSuperseded
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Share = Literal["sent", "reused", "waiting", "unsendable"]
+"""How a record gets its answer: by a request of this job; by an answer bought before; by another job's request that
+is in flight; or not, since its request is too large for any file, or can't be made."""
+
+
+class Input(NamedTuple):
+    """What is bought once: all of a request, or one of the many inputs of a request for embeddings.
+
+    Its custom_id is the request's, where the request has no other; the first one's is that of all.
+    """
+
+    custom_id: str
+    fingerprint: str
+    input_tokens: int
+
+
+class Request(NamedTuple):
+    """One request of a plan: its line as it will be sent, and the inputs that it asks for, in their order."""
+
+    custom_id: str
+    line: bytes
+    inputs: tuple[Input, ...]
+
+    @property
+    def input_tokens(self) -> int:
+        """The tokens that it was counted to have."""
+        first, *further = self.inputs
+        return first.input_tokens + sum(each.input_tokens for each in further) if further else first.input_tokens
+
+
+class RecordRow(NamedTuple):
+    """One record of a plan, and the request (or the answer) that it gets its answer from."""
+
+    record_id: str
+    repo: str | None
+    night: date | None
+    content_hash: str
+    part: int
+    fingerprint: str
+    custom_id: str
+    share: Share
+    code: str | None = None
+    note: str | None = None
+    """Why it is not sent, as a word and as a sentence."""
+
+
+@dataclass(frozen=True)
+class FilePlan:
+    """One file of requests, as it lies on the disk."""
+
+    number: int
+    sha256: str
+    bytes: int
+    estimate: Estimate
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one file may hold."""
+
+    max_requests: int
+    """Inputs, of which a request for embeddings has many."""
+    max_bytes: int
+    max_tokens: int | None = None
+    """Input tokens, where the provider is known to queue no more of them."""
+
+
+class RequestFiles:
+    """Writes a job's files. To be used in a `with` block; `commit` puts everything in its place.
+
+    Args:
+        folder: The job's.
+        limits: A request larger than `max_bytes` must not be added.
+        estimator: Makes the estimator of a file.
+    """
+
+    def __init__(self, folder: JobFolder, limits: Limits, estimator: Callable[[], Estimator]) -> None:
+        self._folder = folder
+        self._limits = limits
+        self._estimator = estimator
+        self._stack = ExitStack()
+        self._file: _RequestFile | None = None
+        self._done: list[FilePlan] = []
+        self._halves: list[tuple[Path, Path]] = []
+
+    def __enter__(self) -> RequestFiles:
+        self._folder.make()
+        self._requests = self._index(self._folder.request_index, request_schema())
+        self._records = self._index(self._folder.record_index, record_schema())
+        self._waiting = self._stack.enter_context(self._half(self._folder.waiting).open("wb"))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> bool | None:
+        return self._stack.__exit__(kind, error, at)
+
+    def add(self, requests: Sequence[Request], records: Sequence[RecordRow], waiting: Sequence[bytes]) -> None:
+        """Takes more requests to send, more records, and the lines of requests that are waited for."""
+        placed = [row for part in self._place(requests) for row in part]
+        columns = list(zip(*placed, strict=True)) or [()] * len(request_schema().names)
+        self._requests.write(_batch(columns, request_schema()))
+        rows = list(zip(*records, strict=True)) or [()] * len(RecordRow._fields)
+        self._records.write(_batch(rows, record_schema()))
+        self._waiting.writelines(waiting)
+
+    def commit(self) -> list[FilePlan]:
+        """Syncs all files and gives them their names.
+
+        Raises:
+            PlanSuperseded: Files of another plan are there.
+        """
+        self._finish_file()
+        self._requests.close()
+        self._records.close()
+        self._waiting.close()
+        reach("plan.file_half")
+        for temporary, final in self._halves:
+            if not put_in_place(temporary, final):
+                raise PlanSuperseded(f"{final} is there already: another process plans this job.")
+        return self._done
+
+    def _place(self, requests: Sequence[Request]) -> Generator[list[_Placed]]:
+        """Puts the requests into files; gives a row for each of their inputs."""
+        start = 0
+        while start < len(requests):
+            file = self._file or self._open_file()
+            first, taken = file.lines + 1, file.take(requests[start:], self._limits)
+            yield [
+                (each.custom_id, file.number, line, position, each.fingerprint, each.input_tokens)
+                for line, request in enumerate(requests[start : start + taken], first)
+                for position, each in enumerate(request.inputs)
+            ]
+            start += taken
+            if start < len(requests):
+                self._finish_file()
+
+    def _open_file(self) -> _RequestFile:
+        number = len(self._done)
+        handle = self._stack.enter_context(self._half(self._folder.requests(number)).open("wb"))
+        self._file = _RequestFile(number, handle, self._estimator())
+        return self._file
+
+    def _finish_file(self) -> None:
+        if self._file is not None:
+            self._done.append(self._file.finish())
+            self._file = None
+
+    def _index(self, final: Path, schema: pa.Schema) -> Any:  # noqa: ANN401 - pyarrow's writer has no types
+        import pyarrow.parquet as pq
+
+        return self._stack.enter_context(pq.ParquetWriter(self._half(final), schema, compression="zstd"))
+
+    def _half(self, final: Path) -> Path:
+        temporary = self._stack.enter_context(half(final))
+        self._halves.append((temporary, final))
+        return temporary
+
+
+_Placed = tuple[str, int, int, int, str, int]
+"""A row of `requests.parquet`."""
+
+
+class _RequestFile:
+    """One file while it is being written."""
+
+    def __init__(self, number: int, handle: BinaryIO, estimator: Estimator) -> None:
+        self.number = number
+        self._handle = handle
+        self._estimator = estimator
+        self._digest = hashlib.sha256()
+        self._bytes = 0
+        self._tokens: list[int] = []
+        self._inputs = 0
+        self._input_tokens = 0
+
+    @property
+    def lines(self) -> int:
+        """Lines that it has."""
+        return len(self._tokens)
+
+    def take(self, requests: Sequence[Request], limits: Limits) -> int:
+        """Writes as many of the requests as there is room for, in their order; one at least where it is empty."""
+        taken: list[bytes] = []
+        for request in requests:
+            tokens = request.input_tokens
+            size, inputs = self._bytes + len(request.line), self._inputs + len(request.inputs)
+            full = size > limits.max_bytes or inputs > limits.max_requests
+            full = full or (limits.max_tokens is not None and self._input_tokens + tokens > limits.max_tokens)
+            if full and self._tokens:
+                break
+            taken.append(request.line)
+            self._bytes, self._inputs, self._input_tokens = size, inputs, self._input_tokens + tokens
+            self._tokens.append(tokens)
+        content = b"".join(taken)
+        self._handle.write(content)
+        self._digest.update(content)
+        return len(taken)
+
+    def finish(self) -> FilePlan:
+        self._handle.close()
+        self._estimator.add(self._tokens)
+        return FilePlan(self.number, self._digest.hexdigest(), self._bytes, self._estimator.result())
+
+
+def request_schema() -> pa.Schema:
+    """Columns of `requests.parquet`, one row an input: its `line` in the file, from 1, its `position` there, from 0."""
+    import pyarrow as pa
+
+    return pa.schema(
+        [
+            ("custom_id", pa.string()),
+            ("batch", pa.int32()),
+            ("line", pa.int32()),
+            ("position", pa.int32()),
+            ("fingerprint", pa.string()),
+            ("input_tokens", pa.int64()),
+        ]
+    )
+
+
+def record_schema() -> pa.Schema:
+    """Columns of `records.parquet`; those of `RecordRow`."""
+    import pyarrow as pa
+
+    columns = {name: pa.string() for name in RecordRow._fields} | {"night": pa.date32(), "part": pa.int32()}
+    return pa.schema(list(columns.items()))
+
+
+def _batch(columns: Sequence[Sequence[object]], schema: pa.Schema) -> pa.Table:
+    import pyarrow as pa
+
+    arrays = [pa.array(column, kind) for column, kind in zip(columns, schema.types, strict=True)]
+    return pa.Table.from_arrays(arrays, schema=schema)

@@ -1,0 +1,67 @@
+"""What most tasks ask: a template filled in, text alone, one request a record. The path of a million rows.
+
+It comes to the same chunks as `asking.py`, column by column instead of record by record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import repeat
+from typing import TYPE_CHECKING, cast
+
+import orjson
+
+from batch_pipeline.batches.requests.candidates import Asked, Chunk
+from batch_pipeline.batches.requests.counting import Counting, Counts
+from batch_pipeline.batches.requests.custom_id import custom_id
+from batch_pipeline.batches.requests.envelope import Envelope
+from batch_pipeline.batches.requests.rendering import Columns
+
+if TYPE_CHECKING:
+    from datetime import date
+
+
+class TextAsking:
+    """Turns columns of records into chunks.
+
+    Args:
+        fill: Fills the prompt in.
+        envelope: Makes lines and fingerprints.
+        counter: Counts what the model would read, here or beside.
+        constant: Tokens that every request has beside its text.
+    """
+
+    def __init__(
+        self, fill: Callable[[Columns], list[str]], envelope: Envelope, counter: Counting, constant: int
+    ) -> None:
+        self._fill = fill
+        self._envelope = envelope
+        self._counter = counter
+        self._constant = constant
+
+    def chunk(self, columns: Columns) -> Chunk:
+        """What is asked of these records; identical requests are one."""
+        texts = self._fill(columns)
+        bodies = [orjson.dumps(text) for text in texts]
+        fingerprints = self._envelope.fingerprints(bodies)
+        record_ids = [str(record_id) for record_id in columns["record_id"]]
+        names = [custom_id(record_id) for record_id in record_ids]
+        places = (
+            cast("Sequence[str | None]", columns["repo"]),
+            cast("Sequence[date | None]", columns["night"]),
+            cast("Sequence[str]", columns["content_hash"]),
+        )
+        first = {fp: place for place, fp in zip(range(len(texts) - 1, -1, -1), reversed(fingerprints), strict=True)}
+        at = sorted(first.values())
+        prints, ids = [fingerprints[place] for place in at], [names[place] for place in at]
+        lines = self._envelope.lines(ids, [bodies[place] for place in at])
+        return Chunk(
+            records=list(map(Asked, record_ids, *places, repeat(0), fingerprints, names)),
+            lines=dict(zip(prints, lines, strict=True)),
+            custom_ids=dict(zip(prints, ids, strict=True)),
+            input_tokens=lambda wanted: self._count(bodies, first, wanted),
+        )
+
+    def _count(self, bodies: Sequence[bytes], first: Mapping[str, int], wanted: Sequence[str]) -> Counts:
+        counts = self._counter.begin([bodies[first[fingerprint]] for fingerprint in wanted])
+        return lambda: [self._constant + tokens for tokens in counts()]

@@ -1,0 +1,1 @@
+"""Where jobs stand and what they cost, as people are told."""
