@@ -42,7 +42,6 @@ from batch_pipeline.providers.limits import BATCH_LIMITS, FLEX
 from batch_pipeline.settings import Mode, ProviderName
 from batch_pipeline.tasks.snapshot import TaskSnapshot
 from batch_pipeline.tasks.task import BatchTask
-from batch_pipeline.warehouse import plan_index
 from batch_pipeline.warehouse.without_pandas import without_pandas
 
 if TYPE_CHECKING:
@@ -199,8 +198,7 @@ def write_plan(
             return planner.tally.on(job, selected)
         written = files.commit()
         reach("plan.file_renamed")
-        records = plan_index.records_by_batch(folder.request_index, folder.record_index)
-        planned, rows = _planned(planner.tally.on(job, selected), written, records)
+        planned, rows = _planned(planner.tally.on(job, selected), written)
         write_once(folder.plan, json.dumps({"job": asdict(planned), "batches": [asdict(r) for r in rows]}).encode())
         _commit(pipeline, planned, rows)
     reach("plan.ledger_committed")
@@ -263,9 +261,9 @@ def _discard(pipeline: Pipeline, job: Job) -> None:
         pipeline.folder(job.job_id).remove()
 
 
-def _planned(job: Job, files: list[FilePlan], records: Mapping[int, int]) -> tuple[Job, list[Batch]]:
+def _planned(job: Job, files: list[FilePlan]) -> tuple[Job, list[Batch]]:
     total = sum((file.estimate for file in files), Estimate())
-    rows = [_batch(job, file, records[file.number]) for file in files]
+    rows = [_batch(job, file) for file in files]
     planned = replace(
         job,
         planned_at=time.time(),
@@ -277,7 +275,7 @@ def _planned(job: Job, files: list[FilePlan], records: Mapping[int, int]) -> tup
     return planned, rows
 
 
-def _batch(job: Job, file: FilePlan, records: int) -> Batch:
+def _batch(job: Job, file: FilePlan) -> Batch:
     return Batch(
         batch_id=f"{job.job_id}-{file.number:04d}",
         job_id=job.job_id,
@@ -285,7 +283,7 @@ def _batch(job: Job, file: FilePlan, records: int) -> Batch:
         sha256=file.sha256,
         bytes=file.bytes,
         requests=file.estimate.requests,
-        records=records,
+        records=file.records,
         input_tokens=file.estimate.input_tokens,
         estimate_usd=file.estimate.estimate_usd,
         bound_usd=file.estimate.bound_usd,

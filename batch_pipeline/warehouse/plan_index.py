@@ -7,24 +7,44 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from duckdb import DuckDBPyConnection
 
-_RECORDS_BY_BATCH = """
-    SELECT requests.batch, count(*) AS records
+_ROWS = 5_000
+"""Of one Arrow batch."""
+
+_IN_BATCHES = """
+    SELECT records.* REPLACE (requests.batch AS batch)
     FROM read_parquet($records) AS records
     JOIN read_parquet($requests) AS requests USING (custom_id)
-    WHERE records.share = 'sent'
-    GROUP BY requests.batch
+    ORDER BY requests.batch
 """
 
 
-def records_by_batch(requests: Path, records: Path) -> dict[int, int]:
-    """How many records each batch of a plan answers, by the batch's number. Read without the warehouse."""
+def in_batches(requests: Path, records: Path) -> Iterator[pa.RecordBatch]:
+    """These records with the batch that has their request, batch by batch. Read without the warehouse."""
     import duckdb
 
     with duckdb.connect() as connection:
-        rows = connection.execute(_RECORDS_BY_BATCH, {"records": str(records), "requests": str(requests)}).fetchall()
-    return {int(batch): int(count) for batch, count in rows}
+        files = {"records": str(records), "requests": str(requests)}
+        yield from connection.execute(_IN_BATCHES, files).to_arrow_reader(_ROWS)
+
+
+_SENT = "FROM read_parquet($records) WHERE batch = $number"
+
+_SENT_UNMARKED = """
+    FROM read_parquet($records)
+    WHERE share = 'sent' AND custom_id IN (SELECT custom_id FROM read_parquet($requests) WHERE batch = $number)
+"""
+
+
+def sent_in_batch(connection: DuckDBPyConnection, records: Path) -> str:
+    """SQL of the records that batch `$number` answers, out of `$records` (and `$requests`, the two indexes' paths).
+
+    Plans of before `records.parquet` had the column `batch` find them by their requests.
+    """
+    columns = connection.execute("DESCRIBE FROM read_parquet(?)", [str(records)]).fetchall()
+    return _SENT if any(name == "batch" for name, *_ in columns) else _SENT_UNMARKED
 
 
 _LINES = """

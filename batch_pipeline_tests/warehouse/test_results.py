@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from batch_pipeline.batches.requests.request_files import record_schema, request_schema
+from batch_pipeline.batches.requests.indexes import record_schema, request_schema
 from batch_pipeline.warehouse.results import Absent, Written, inputs_at_lines, store_batch, store_shared
 from batch_pipeline.warehouse.schema import migrate
 
@@ -82,6 +82,7 @@ def plan(folder: Path, job_id: str = "job", shares: dict[str, str] | None = None
             "fingerprint": fp,
             "custom_id": custom_id,
             "share": share,
+            "batch": (int(custom_id[1:]) - 1) // 2 if share == "sent" else None,
             "code": "request_too_large" if share[0] == "u" else None,
             "note": "too large" if share[0] == "u" else None,
         }

@@ -14,7 +14,8 @@ from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.points import reach
 from batch_pipeline.batches.requests.candidates import Chunk
 from batch_pipeline.batches.requests.counting import Counts
-from batch_pipeline.batches.requests.request_files import Input, Limits, RecordRow, Request, Share
+from batch_pipeline.batches.requests.indexes import RecordRow, Share
+from batch_pipeline.batches.requests.request_files import Input, Limits, Request
 from batch_pipeline.ledger import fingerprints, jobs
 from batch_pipeline.ledger.jobs import Job
 from batch_pipeline.warehouse import lookups

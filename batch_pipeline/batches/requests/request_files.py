@@ -8,23 +8,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
-from datetime import date
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal, NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from batch_pipeline.batches.files import JobFolder, half, put_in_place
 from batch_pipeline.batches.money.estimates import Estimate, Estimator
 from batch_pipeline.batches.points import reach
+from batch_pipeline.batches.requests.indexes import Indexes, Placed, RecordRow
 from batch_pipeline.errors import PlanSuperseded
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-Share = Literal["sent", "reused", "waiting", "unsendable"]
-"""How a record gets its answer: by a request of this job; by an answer bought before; by another job's request that
-is in flight; or not, since its request is too large for any file, or can't be made."""
 
 
 class Input(NamedTuple):
@@ -52,22 +45,6 @@ class Request(NamedTuple):
         return first.input_tokens + sum(each.input_tokens for each in further) if further else first.input_tokens
 
 
-class RecordRow(NamedTuple):
-    """One record of a plan, and the request (or the answer) that it gets its answer from."""
-
-    record_id: str
-    repo: str | None
-    night: date | None
-    content_hash: str
-    part: int
-    fingerprint: str
-    custom_id: str
-    share: Share
-    code: str | None = None
-    note: str | None = None
-    """Why it is not sent, as a word and as a sentence."""
-
-
 @dataclass(frozen=True)
 class FilePlan:
     """One file of requests, as it lies on the disk."""
@@ -76,6 +53,8 @@ class FilePlan:
     sha256: str
     bytes: int
     estimate: Estimate
+    records: int = 0
+    """Those that its requests answer."""
 
 
 @dataclass(frozen=True)
@@ -109,8 +88,9 @@ class RequestFiles:
 
     def __enter__(self) -> RequestFiles:
         self._folder.make()
-        self._requests = self._index(self._folder.request_index, request_schema())
-        self._records = self._index(self._folder.record_index, record_schema())
+        requests, records = self._half(self._folder.request_index), self._half(self._folder.record_index)
+        strays = self._stack.enter_context(half(self._folder.path / "strays.parquet"))
+        self._indexes = self._stack.enter_context(Indexes(requests, records, strays))
         self._waiting = self._stack.enter_context(self._half(self._folder.waiting).open("wb"))
         return self
 
@@ -121,11 +101,7 @@ class RequestFiles:
 
     def add(self, requests: Sequence[Request], records: Sequence[RecordRow], waiting: Sequence[bytes]) -> None:
         """Takes more requests to send, more records, and the lines of requests that are waited for."""
-        placed = [row for part in self._place(requests) for row in part]
-        columns = list(zip(*placed, strict=True)) or [()] * len(request_schema().names)
-        self._requests.write(_batch(columns, request_schema()))
-        rows = list(zip(*records, strict=True)) or [()] * len(RecordRow._fields)
-        self._records.write(_batch(rows, record_schema()))
+        self._indexes.add([row for part in self._place(requests) for row in part], records)
         self._waiting.writelines(waiting)
 
     def commit(self) -> list[FilePlan]:
@@ -135,23 +111,22 @@ class RequestFiles:
             PlanSuperseded: Files of another plan are there.
         """
         self._finish_file()
-        self._requests.close()
-        self._records.close()
+        records = self._indexes.close()
         self._waiting.close()
         reach("plan.file_half")
         for temporary, final in self._halves:
             if not put_in_place(temporary, final):
                 raise PlanSuperseded(f"{final} is there already: another process plans this job.")
-        return self._done
+        return [replace(file, records=records[file.number]) for file in self._done]
 
-    def _place(self, requests: Sequence[Request]) -> Generator[list[_Placed]]:
+    def _place(self, requests: Sequence[Request]) -> Generator[list[Placed]]:
         """Puts the requests into files; gives a row for each of their inputs."""
         start = 0
         while start < len(requests):
             file = self._file or self._open_file()
             first, taken = file.lines + 1, file.take(requests[start:], self._limits)
             yield [
-                (each.custom_id, file.number, line, position, each.fingerprint, each.input_tokens)
+                Placed(each.custom_id, file.number, line, position, each.fingerprint, each.input_tokens)
                 for line, request in enumerate(requests[start : start + taken], first)
                 for position, each in enumerate(request.inputs)
             ]
@@ -170,19 +145,10 @@ class RequestFiles:
             self._done.append(self._file.finish())
             self._file = None
 
-    def _index(self, final: Path, schema: pa.Schema) -> Any:  # noqa: ANN401 - pyarrow's writer has no types
-        import pyarrow.parquet as pq
-
-        return self._stack.enter_context(pq.ParquetWriter(self._half(final), schema, compression="zstd"))
-
     def _half(self, final: Path) -> Path:
         temporary = self._stack.enter_context(half(final))
         self._halves.append((temporary, final))
         return temporary
-
-
-_Placed = tuple[str, int, int, int, str, int]
-"""A row of `requests.parquet`."""
 
 
 class _RequestFile:
@@ -225,34 +191,3 @@ class _RequestFile:
         self._handle.close()
         self._estimator.add(self._tokens)
         return FilePlan(self.number, self._digest.hexdigest(), self._bytes, self._estimator.result())
-
-
-def request_schema() -> pa.Schema:
-    """Columns of `requests.parquet`, one row an input: its `line` in the file, from 1, its `position` there, from 0."""
-    import pyarrow as pa
-
-    return pa.schema(
-        [
-            ("custom_id", pa.string()),
-            ("batch", pa.int32()),
-            ("line", pa.int32()),
-            ("position", pa.int32()),
-            ("fingerprint", pa.string()),
-            ("input_tokens", pa.int64()),
-        ]
-    )
-
-
-def record_schema() -> pa.Schema:
-    """Columns of `records.parquet`; those of `RecordRow`."""
-    import pyarrow as pa
-
-    columns = {name: pa.string() for name in RecordRow._fields} | {"night": pa.date32(), "part": pa.int32()}
-    return pa.schema(list(columns.items()))
-
-
-def _batch(columns: Sequence[Sequence[object]], schema: pa.Schema) -> pa.Table:
-    import pyarrow as pa
-
-    arrays = [pa.array(column, kind) for column, kind in zip(columns, schema.types, strict=True)]
-    return pa.Table.from_arrays(arrays, schema=schema)

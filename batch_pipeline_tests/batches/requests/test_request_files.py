@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from itertools import pairwise
+from datetime import date
+from itertools import cycle, pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import duckdb
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,8 +17,10 @@ from hypothesis import strategies as st
 from batch_pipeline.batches.files import JobFolder
 from batch_pipeline.batches.money.estimates import Estimator
 from batch_pipeline.batches.money.prices import PriceBook
-from batch_pipeline.batches.requests.request_files import FilePlan, Input, Limits, RecordRow, Request, RequestFiles
+from batch_pipeline.batches.requests.indexes import RecordRow, Share
+from batch_pipeline.batches.requests.request_files import FilePlan, Input, Limits, Request, RequestFiles
 from batch_pipeline.errors import PlanSuperseded
+from batch_pipeline.warehouse.plan_index import sent_in_batch
 
 PRICE = PriceBook().price("openai", "gpt-6-luna")
 
@@ -98,3 +102,61 @@ def test_what_is_not_committed_leaves_nothing(tmp_path: Path) -> None:
     with RequestFiles(folder, Limits(10, 100), estimator) as files:
         files.add([request(1, 10)], [RecordRow("a", None, None, "h", 0, "f1", "r1", "sent")], [b"w\n"])
     assert list(folder.path.iterdir()) == []
+
+
+def record(name: str, custom_id: str, share: Share) -> RecordRow:
+    return RecordRow(name, "a/b", date(2026, 11, 20), "h", 0, f"f{custom_id[1:]}", custom_id, share)
+
+
+def of_batch(folder: JobFolder, number: int, *, unmarked: bool = False) -> list[str]:
+    """The records that a batch answers, by name; with `unmarked`, as if the plan were of before batches were marked."""
+    with duckdb.connect() as connection:
+        records = folder.record_index
+        if unmarked:
+            records = folder.path / "unmarked.parquet"
+            copy = f"COPY (SELECT * EXCLUDE (batch) FROM read_parquet('{folder.record_index}')) TO '{records}'"
+            connection.execute(copy)
+        sql = sent_in_batch(connection, records)
+        files = {"records": str(records), "requests": str(folder.request_index), "number": number}
+        used = {name: value for name, value in files.items() if f"${name}" in sql}
+        return sorted(name for (name,) in connection.execute(f"SELECT record_id FROM ({sql})", used).fetchall())
+
+
+@given(answered_by=st.lists(st.integers(0, 11), max_size=40), chunk=st.integers(1, 5), most=st.integers(1, 5))
+@settings(max_examples=15, deadline=None)
+def test_each_record_is_marked_with_the_batch_that_answers_it_however_early_that_was(
+    answered_by: list[int], chunk: int, most: int
+) -> None:
+    requests = [request(number, 10) for number in range(12)]
+    shares: cycle[Share] = cycle(("reused", "waiting", "unsendable"))
+    with TemporaryDirectory() as name:
+        folder = JobFolder(Path(name), "job")
+        with RequestFiles(folder, Limits(most, 1_000), estimator) as files:
+            for start in range(0, 12, chunk):
+                end = min(start + chunk, 12)
+                here = [(at, by) for at, by in enumerate(answered_by) if start <= max(by, at % 12) < end]
+                records = [record(f"record {at}", f"r{by}", "sent") for at, by in here]
+                files.add(requests[start:end], [*records, record("other", "other", next(shares))], [])
+            plans = files.commit()
+        for plan in plans:
+            wanted = sorted(f"record {at}" for at, by in enumerate(answered_by) if by // most == plan.number)
+            assert of_batch(folder, plan.number) == wanted
+            assert of_batch(folder, plan.number, unmarked=True) == wanted
+            assert plan.records == len(wanted)
+
+
+def test_a_batch_is_found_without_reading_the_records_of_others(tmp_path: Path) -> None:
+    folder = JobFolder(tmp_path, "job")
+    with RequestFiles(folder, Limits(20, 1_000), estimator) as files:
+        for start in range(0, 100, 10):
+            numbers = range(start, start + 10)
+            files.add([request(n, 10) for n in numbers], [record(f"{n}", f"r{n}", "sent") for n in numbers], [])
+        files.commit()
+    for index in (folder.request_index, folder.record_index):
+        groups = pq.ParquetFile(index).metadata
+        column = groups.schema.names.index("batch")
+        for n in range(groups.num_row_groups):
+            found = groups.row_group(n).column(column).statistics
+            assert found is not None
+            assert (found.min, found.max) == (n // 2, n // 2)
+        assert groups.num_row_groups == 10
