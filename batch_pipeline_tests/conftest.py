@@ -13,6 +13,9 @@ from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.local_server import LocalServerOptions, RunningServer, start
 from batch_pipeline.settings import Settings
 from batch_pipeline_tests.books import Books
+from batch_pipeline_tests.scale.fixtures import Place, place, postgres, pytest_generate_tests
+
+__all__ = ["place", "postgres", "pytest_generate_tests"]
 
 
 def pytest_configure() -> None:
@@ -52,13 +55,13 @@ def books(server: RunningServer) -> Books:
 
 
 @pytest.fixture
-def make_pipeline(tmp_path: Path, server: RunningServer) -> Generator[Callable[..., Pipeline]]:
-    """Makes a pipeline at the server, with settings of one's own."""
+def make_pipeline(tmp_path: Path, server: RunningServer, place: Place) -> Generator[Callable[..., Pipeline]]:
+    """Makes a pipeline at the server, in the test's place, with settings of one's own."""
     made: list[Pipeline] = []
 
-    def make(**settings: object) -> Pipeline:
-        values = {"local_url": server.url, "data_dir": tmp_path / "data", "create_wait_seconds": 0.0, **settings}
-        made.append(Pipeline(Settings.model_validate(values)))
+    def make(data_dir: Path = tmp_path / "data", **settings: object) -> Pipeline:
+        values = {"local_url": server.url, "create_wait_seconds": 0.0, **place.settings(data_dir), **settings}
+        made.append(Pipeline(Settings.model_validate({"data_dir": data_dir, **values})))
         return made[-1]
 
     yield make
