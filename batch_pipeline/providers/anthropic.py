@@ -244,7 +244,7 @@ class AnthropicProvider:
         """Lines and bytes of the results."""
         lines = size = 0
         with self._results(remote_id) as reply, into.open("wb") as file:
-            for piece in reply.iter_bytes(1024 * 1024):
+            for piece in reply.iter_bytes():
                 file.write(piece)
                 size += len(piece)
                 lines += piece.count(b"\n")

@@ -51,7 +51,7 @@ class Rows:
         self._judge = judge
         self._parse = parse_result_line if snapshot.endpoint == MESSAGES else parse_output_line
         self._plain = validator(snapshot.answer_schema) if snapshot.endpoint == CHAT else None
-        self._price = pipeline.prices.tariff(snapshot.provider, snapshot.model, snapshot.mode).paid
+        self._price = pipeline.prices.price(snapshot.provider, snapshot.model, snapshot.mode)
         self._garbled = garbled
         self._place = 0
 
