@@ -18,6 +18,7 @@ PipelineError                 one sentence: what happened, to what, and what to 
 ├── UnpricedModel             no price is known for a model
 ├── WarehouseBusy             another process holds the DuckDB file for longer than we wait
 ├── LedgerReplaced            another file has taken the place of the ledger that was open
+├── FilesUnreachable          the object storage of batch files refused or did not answer
 ├── PlanSuperseded            another process took this plan over
 ├── DamagedFile               a file of a batch is not the one that was planned or sent
 └── Disabled                  BATCH_PIPELINE_ENABLED is false
@@ -124,6 +125,10 @@ class WarehouseBusy(PipelineError):
 
 class LedgerReplaced(PipelineError):
     """The ledger's file was removed or replaced under this process; its next transaction is in the other."""
+
+
+class FilesUnreachable(PipelineError):
+    """The object storage of batch files refused, did not answer, or is not there; what was asked may have been done."""
 
 
 class PlanSuperseded(PipelineError):

@@ -78,6 +78,8 @@ class Settings(BaseSettings):
     """An SQLAlchemy URL, which may hold a password; `sqlite:///<data_dir>/ledger.db` otherwise."""
     warehouse_url: str | None = Field(default=None, repr=False)
     """A DuckDB file; `<data_dir>/warehouse.duckdb` otherwise."""
+    files_url: str | None = Field(default=None, repr=False)
+    """`s3://bucket/prefix`, where the files of batches are kept for all hosts; the data folder otherwise."""
     repos: Annotated[tuple[str, ...], NoDecode] = ()
     """`owner/name`, separated by commas: what the nightly schedule pulls."""
     tasks: Annotated[tuple[str, ...], NoDecode] = ()
@@ -144,6 +146,13 @@ class Settings(BaseSettings):
         if value is not None and not re.match(r"\w+(\+\w+)?://", value):
             raise ValueError("it must be an SQLAlchemy URL, such as postgresql+psycopg://user@host/name")
         return value
+
+    @field_validator("files_url")
+    @classmethod
+    def _storage(cls, value: str | None) -> str | None:
+        if value is not None and not re.match(r"(\w+://[^/]|file:///[^/])", value):
+            raise ValueError("it must name an object storage, such as s3://bucket/prefix")
+        return value and value.rstrip("/")
 
     @field_validator("openai_api_key", "openai_webhook_secret", "anthropic_api_key", "github_token", "api_token")
     @classmethod

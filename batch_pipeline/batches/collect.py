@@ -249,6 +249,8 @@ def _hand_over(pipeline: Pipeline, job: Job) -> None:
 def written_as(pipeline: Pipeline, job: Job, batch_id: str, number: int, answered_at: float) -> Written:
     """How a batch of the job is stored: by the job's own snapshot, whatever the task says by now."""
     snapshot, folder = TaskSnapshot.model_validate_json(job.snapshot), pipeline.folder(job.job_id)
+    folder.fetch(folder.request_index)
+    folder.fetch(folder.record_index)
     return Written(
         job_id=job.job_id,
         root_job_id=job.root_job_id,

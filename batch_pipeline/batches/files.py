@@ -1,28 +1,34 @@
-"""The one small place that reads and writes the files of batches.
+"""The files of a job: their names, and the one way in which its steps write and read them.
 
-A file is written to a temporary name, synced, and put in its place; it is created, never replaced. Files are their
-owner's alone: they hold what was asked and what was answered.
+Files are created, never replaced. A step writes one on this host's disk, under a temporary name (`half`), and then puts
+it in its place; before it reads one, it fetches it, whatever host it was written on.
 """
 
 from __future__ import annotations
 
-import errno
 import hashlib
-import os
-import secrets
-import shutil
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 
-from batch_pipeline.errors import DamagedFile, PipelineError
+from batch_pipeline.batches.storage.base import FileStore
+from batch_pipeline.batches.storage.disk import Disk, half, make_folder, put_in_place, sync_folder, write_once
+from batch_pipeline.errors import DamagedFile
+
+__all__ = ["JobFolder", "half", "make_folder", "put_in_place", "sync_folder", "write_once"]
 
 
 class JobFolder:
-    """The folder of one job: `requests-0000.jsonl`, `output-0000.jsonl`, `errors-0000.jsonl`, and the plan."""
+    """The folder of one job: `requests-0000.jsonl`, `output-0000.jsonl`, `errors-0000.jsonl`, and the plan.
 
-    def __init__(self, batches_dir: Path, job_id: str) -> None:
+    Args:
+        batches_dir: The folder of all jobs.
+        job_id: The job's.
+        files: Where they are kept; on this host's disk alone otherwise.
+    """
+
+    def __init__(self, batches_dir: Path, job_id: str, files: FileStore | None = None) -> None:
         self.path = batches_dir / job_id
+        self._files = files or Disk()
 
     def requests(self, number: int) -> Path:
         """The lines of a batch, as they are sent."""
@@ -37,7 +43,7 @@ class JobFolder:
         return self.path / f"errors-{number:04d}{_look(look)}.jsonl"
 
     def answers(self, number: int) -> Path:
-        """Of a batch that is answered at once: the lines that came so far."""
+        """Of a batch that is answered at once: the lines that came so far, to the host that asks."""
         return self.path / f"answers-{number:04d}.jsonl"
 
     def answering(self, number: int) -> Path:
@@ -73,90 +79,64 @@ class JobFolder:
         """Makes the folder, for its owner alone."""
         make_folder(self.path)
 
+    def put(self, temporary: Path, final: Path) -> bool:
+        """Syncs a file that was written and gives it its final name, for all hosts.
+
+        Returns:
+            False where another was there already, which then stays as it is.
+        """
+        return self._files.put(temporary, final)
+
+    def write_plan(self, content: bytes) -> bool:
+        """Writes `plan`; False where another was there already."""
+        return self._files.create(self.plan, content)
+
+    def read_plan(self) -> bytes | None:
+        """What `plan` holds; None where the job has none, or is gone."""
+        return self._files.read(self.plan)
+
+    def fetch(self, path: Path) -> bool:
+        """Sees to it that one of the files lies on this host; False where there is none."""
+        return self._files.fetch(path)
+
+    def as_planned(self, number: int, sha256: str, size: int) -> Path:
+        """The lines of a batch, on this host, compared with what the ledger says of them.
+
+        Raises:
+            DamagedFile: They are gone, or others.
+        """
+        path = self.requests(number)
+        if not self.fetch(path):
+            raise DamagedFile(f"{path} is gone, so its batch can't be sent. Put it back, or cancel its job.")
+        with path.open("rb") as file:
+            if path.stat().st_size == size and hashlib.file_digest(file, "sha256").hexdigest() == sha256:
+                return path
+        raise DamagedFile(f"{path} is not as it was planned, so its batch is not sent. Put it back, or cancel its job.")
+
+    def lines(self) -> Iterator[bytes]:
+        """The lines of all batches, and after them those that another job has in flight."""
+        requests = sorted(name for name in self._files.names(self.path) if name.startswith("requests-"))
+        for path in [*(self.path / name for name in requests), self.waiting]:
+            if self.fetch(path):
+                with path.open("rb") as file:
+                    yield from file
+
+    @property
+    def size(self) -> int:
+        """The bytes that its files have together."""
+        return self._files.size(self.path)
+
     def clear_unplanned(self) -> None:
         """Removes what a plan left that was never committed."""
-        for path in self.path.iterdir():
-            if path != self.lock:
-                path.unlink()
+        self._files.remove_all(self.path, but=self.lock)
+
+    def remove_plan(self) -> None:
+        """Removes `plan`: without it, nobody can rebuild the job."""
+        self._files.remove(self.plan)
 
     def remove(self) -> None:
-        """Removes the folder of a job that was never planned."""
-        shutil.rmtree(self.path, ignore_errors=True)
-
-
-def make_folder(folder: Path) -> None:
-    """Makes a folder, and those that it lies in, for their owner alone; one that is there stays as it is."""
-    if not folder.parent.exists():
-        make_folder(folder.parent)
-    folder.mkdir(exist_ok=True, mode=0o700)  # `parents=True` would leave the others open
-
-
-@contextmanager
-def half(final: Path) -> Generator[Path]:
-    """A temporary name beside `final`; whatever is left there at the end of the block is removed.
-
-    Raises:
-        PipelineError: The disk is full.
-    """
-    temporary = final.with_name(f".{final.name}.{secrets.token_hex(4)}.half")
-    try:
-        temporary.touch(mode=0o600)
-        yield temporary
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise PipelineError(
-                f"The disk is full: {final.name} could not be written, and nothing of it is used. "
-                f"Free some space on the disk of {final.parent} and run this again."
-            ) from error
-        raise
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def put_in_place(temporary: Path, final: Path) -> bool:
-    """Syncs `temporary` and gives it its final name.
-
-    Returns:
-        False where `final` was there already, which then stays as it is.
-    """
-    with temporary.open("rb") as file:
-        os.fsync(file.fileno())
-    try:
-        os.link(temporary, final)  # fails if it exists; a rename would replace it
-    except FileExistsError:
-        return False
-    sync_folder(final.parent)
-    return True
-
-
-def write_once(final: Path, content: bytes) -> bool:
-    """Writes a small file, whole or not at all; False where it was there already."""
-    with half(final) as temporary:
-        temporary.write_bytes(content)
-        return put_in_place(temporary, final)
-
-
-def sync_folder(folder: Path) -> None:
-    """Makes a new name in the folder survive a power cut."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def must_be_as_planned(path: Path, sha256: str, size: int) -> None:
-    """Compares a file with what the ledger says of it.
-
-    Raises:
-        DamagedFile: It is gone, or another one.
-    """
-    if not path.exists():
-        raise DamagedFile(f"{path} is gone, so its batch can't be sent. Put it back, or cancel its job.")
-    with path.open("rb") as file:
-        if path.stat().st_size == size and hashlib.file_digest(file, "sha256").hexdigest() == sha256:
-            return
-    raise DamagedFile(f"{path} is not as it was planned, so its batch is not sent. Put it back, or cancel its job.")
+        """Removes the folder: of a job that was never planned, or is through."""
+        self._files.remove_all(self.path)
 
 
 def _look(look: int) -> str:

@@ -6,9 +6,10 @@ import secrets
 from functools import cached_property
 from pathlib import Path
 
-from batch_pipeline.batches.files import JobFolder, make_folder, write_once
+from batch_pipeline.batches.files import JobFolder
 from batch_pipeline.batches.markers import Markers
 from batch_pipeline.batches.money.prices import PriceBook
+from batch_pipeline.batches.storage import file_store
 from batch_pipeline.errors import Disabled
 from batch_pipeline.ledger.engine import Ledger
 from batch_pipeline.providers import Provider, provider_for
@@ -27,7 +28,8 @@ class Pipeline:
         self.settings = settings or load_settings()
         self.ledger = Ledger(self.settings.ledger)
         self.warehouse = Warehouse(self.settings.warehouse_path)
-        self.markers = Markers(self.settings.batches_dir)
+        self.files = file_store(self.settings)
+        self.markers = Markers(self.settings.batches_dir, self.files)
         self._providers: dict[ProviderName, Provider] = {}
 
     @cached_property
@@ -39,10 +41,10 @@ class Pipeline:
     def pipeline_id(self) -> str:
         """This pipeline's own id; it lies outside the ledger, so that a new ledger still knows its batches."""
         path = self.settings.data_dir / "pipeline-id"
-        make_folder(path.parent)
-        if not path.exists():
-            write_once(path, secrets.token_hex(4).encode())
-        return path.read_text(encoding="utf-8").strip()
+        if (known := self.files.read(path)) is None:
+            self.files.create(path, secrets.token_hex(4).encode())
+            known = self.files.read(path)
+        return (known or b"").decode().strip()
 
     def provider(self, name: str) -> Provider:
         """The provider of that name.
@@ -57,7 +59,7 @@ class Pipeline:
 
     def folder(self, job_id: str) -> JobFolder:
         """The files of a job."""
-        return JobFolder(self.settings.batches_dir, job_id)
+        return JobFolder(self.settings.batches_dir, job_id, self.files)
 
     def must_be_enabled(self) -> None:
         """Before anything is planned or sent.

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from filelock import FileLock
 
 from batch_pipeline.batches import canary
-from batch_pipeline.batches.files import JobFolder, write_once
+from batch_pipeline.batches.files import JobFolder
 from batch_pipeline.batches.money.admission import file_tokens
 from batch_pipeline.batches.money.estimates import Estimate, Estimator
 from batch_pipeline.batches.money.prices import Price
@@ -199,7 +199,7 @@ def write_plan(
         written = files.commit()
         reach("plan.file_renamed")
         planned, rows = _planned(planner.tally.on(job, selected), written)
-        write_once(folder.plan, json.dumps({"job": asdict(planned), "batches": [asdict(r) for r in rows]}).encode())
+        folder.write_plan(json.dumps({"job": asdict(planned), "batches": [asdict(r) for r in rows]}).encode())
         _commit(pipeline, planned, rows)
     reach("plan.ledger_committed")
     return planned

@@ -1,10 +1,9 @@
-"""Prune: the local files of jobs that are through, never an answer."""
+"""Prune: the files of jobs that are through, here and in the object storage, never an answer."""
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.points import reach
@@ -27,7 +26,8 @@ def prune(pipeline: Pipeline, older_than_days: float) -> Pruned:
     before = time.time() - older_than_days * DAY
     with pipeline.ledger.read() as db:
         through = [job for job in jobs.closed_before(db, before) if _collected(pipeline, job)]
-    sizes = [_remove(pipeline, job) for job in through if pipeline.folder(job.job_id).path.exists()]
+    kept = pipeline.files.folders(pipeline.settings.batches_dir)
+    sizes = [_remove(pipeline, job) for job in through if job.job_id in kept]
     return Pruned(len(sizes), sum(sizes))
 
 
@@ -39,18 +39,11 @@ def _collected(pipeline: Pipeline, job: Job) -> bool:
 def _remove(pipeline: Pipeline, job: Job) -> int:
     """The plan goes first: with it, and without the markers, a ledger that is lost meanwhile would send it again."""
     folder = pipeline.folder(job.job_id)
-    size = _size(folder.path)
+    size = folder.size
     with pipeline.ledger.read() as db:
         claims = [s.claim for batch in batches.of_job(db, job.job_id) for s in sends.of_batch(db, batch.batch_id)]
-    folder.plan.unlink(missing_ok=True)
+    folder.remove_plan()
     reach("prune.half")
     pipeline.markers.remove(claims)
     folder.remove()
     return size
-
-
-def _size(folder: Path) -> int:
-    try:
-        return sum(path.stat().st_size for path in folder.iterdir())
-    except FileNotFoundError:  # another process prunes too
-        return 0

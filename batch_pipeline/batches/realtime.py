@@ -15,7 +15,6 @@ from filelock import FileLock, Timeout
 
 from batch_pipeline.batches.asked_at_once import Asking
 from batch_pipeline.batches.cancel import cancel_asked
-from batch_pipeline.batches.files import must_be_as_planned, put_in_place
 from batch_pipeline.batches.partial import Partial
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.settle import record_posted
@@ -60,10 +59,10 @@ def _answer(pipeline: Pipeline, provider: Provider, batch_id: str, claim: str) -
     if send is None or send.remote_id is not None:
         return None
     folder = pipeline.folder(batch.job_id)
-    final, requests = folder.output(batch.number), folder.requests(batch.number)
-    if final.exists():  # a process died before it could say so
+    final = folder.output(batch.number)
+    if folder.fetch(final):  # a process died before it could say so
         return _record_ended(pipeline, batch_id, send, Partial.read(final, snapshot.endpoint), cancelled=False)
-    must_be_as_planned(requests, batch.sha256, batch.bytes)
+    requests = folder.as_planned(batch.number, batch.sha256, batch.bytes)
     if send.posted_at is None:
         posted = record_posted(pipeline, batch, send, replace(send, posted_at=time.time()))
         if isinstance(posted, str):
@@ -73,7 +72,8 @@ def _answer(pipeline: Pipeline, provider: Provider, batch_id: str, claim: str) -
     with Partial.open(path, snapshot.endpoint) as partial:
         asking = Asking(provider, pipeline.settings.realtime_concurrency, flex=snapshot.mode == "flex")
         stopped = asking.ask(partial.left_of(requests), partial.add, lambda: _look(pipeline, batch_id, partial))
-    put_in_place(path, final)
+    if not folder.put(path, final):  # another host answered it meanwhile
+        partial = Partial.read(final, snapshot.endpoint)
     path.unlink(missing_ok=True)
     return _record_ended(pipeline, batch_id, send, partial, cancelled=stopped)
 

@@ -40,7 +40,8 @@ def recover(pipeline: Pipeline) -> None:
     with pipeline.ledger.read() as db:
         behind = sends.behind(db, pipeline.markers.claims())
     for claim in sorted(behind):
-        marked = pipeline.markers.read(claim)
+        if (marked := pipeline.markers.read(claim)) is None:  # its job was pruned meanwhile
+            continue
         with pipeline.ledger.begin() as db:
             known = batches.exists(db, marked.batch_id) or _restore_plan(pipeline, db, _job_of(marked.batch_id))
             if known:
@@ -75,10 +76,10 @@ def recover_all(pipeline: Pipeline, provider_name: str) -> Recovered:
         ProviderError: The listing failed; what came from folders and markers is kept.
     """
     recovered = Recovered()
-    for path in sorted(pipeline.settings.batches_dir.glob("*/plan.json")):
+    for job_id in sorted(pipeline.files.folders(pipeline.settings.batches_dir)):
         with pipeline.ledger.begin() as db:
-            if _restore_plan(pipeline, db, path.parent.name):
-                recovered.jobs.append(path.parent.name)
+            if _restore_plan(pipeline, db, job_id):
+                recovered.jobs.append(job_id)
     recover(pipeline)
     provider = pipeline.provider(provider_name)
     listing = provider.list(time.time() - LISTED_SECONDS)
@@ -138,15 +139,16 @@ def _restore_plan(pipeline: Pipeline, db: Connection, job_id: str) -> bool:
     One that has been planned anew meanwhile, under its key, is settled and collected, and nothing more of it is sent.
     """
     folder = pipeline.folder(job_id)
-    if not _ONE_WORD.fullmatch(job_id) or not folder.plan.exists():
+    if not _ONE_WORD.fullmatch(job_id) or (content := folder.read_plan()) is None:
         return False
-    plan = json.loads(folder.plan.read_bytes())
+    plan = json.loads(content)
     job = _under_its_root(pipeline, db, Job(**plan["job"]))
     known = jobs.find(db, job.key)
     anew = known is not None and known.job_id != job_id
     if not jobs.restore(db, replace(job, key=f"{job.key}|{job_id}", cancel_asked_at=time.time()) if anew else job):
         return False
     batches.add(db, [Batch(**batch) for batch in plan["batches"]])
+    folder.fetch(folder.request_index)
     fingerprints.take(db, job_id, plan_index.in_flight(folder.request_index))
     events.record(db, "restored", job_id, planned_anew=anew or None)
     return True

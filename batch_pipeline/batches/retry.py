@@ -61,6 +61,7 @@ def retry(pipeline: Pipeline, root_job_id: str, *, on_request: bool = False) -> 
 def _attempt(pipeline: Pipeline, last: Job, again: frozenset[str], *, on_request: bool) -> Job | None:
     pipeline.must_be_enabled()
     folder = pipeline.folder(last.job_id)
+    folder.fetch(folder.record_index)
     with pipeline.warehouse.read() as connection:
         found = lookups.open_requests(connection, last.job_id, folder.record_index, again)
         going = found if on_request else _not_through(pipeline, connection, last, found)

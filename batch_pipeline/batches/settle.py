@@ -122,7 +122,7 @@ def _ended_on_disk(pipeline: Pipeline, batch: Batch, send: Send) -> bool:
     """A ledger came back from the folders, and the provider has forgotten the batch; what it gave is here still."""
     folder = pipeline.folder(batch.job_id)
     output, errors = (
-        path.name if path.exists() else None for path in (folder.output(batch.number), folder.errors(batch.number))
+        path.name if folder.fetch(path) else None for path in (folder.output(batch.number), folder.errors(batch.number))
     )
     if output is None and errors is None:
         return False

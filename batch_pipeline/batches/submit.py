@@ -25,7 +25,6 @@ from typing import TYPE_CHECKING
 
 from batch_pipeline.batches.canary import held_by_canary
 from batch_pipeline.batches.cancel import cancel_asked, cancel_batch
-from batch_pipeline.batches.files import must_be_as_planned
 from batch_pipeline.batches.money.admission import Kind, Waits, admit
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.plan import abandon_dead_plans
@@ -178,14 +177,12 @@ def _send(pipeline: Pipeline, provider: Provider, job: Job, batch: Batch, send: 
 
 
 def _inline(pipeline: Pipeline, batch: Batch, send: Send) -> InlineRequests:
-    path = pipeline.folder(batch.job_id).requests(batch.number)
-    must_be_as_planned(path, batch.sha256, batch.bytes)
+    path = pipeline.folder(batch.job_id).as_planned(batch.number, batch.sha256, batch.bytes)
     return InlineRequests(path, send.claim)
 
 
 def _upload(pipeline: Pipeline, provider: Provider, job: Job, batch: Batch, send: Send) -> Send | None:
-    path = pipeline.folder(job.job_id).requests(batch.number)
-    must_be_as_planned(path, batch.sha256, batch.bytes)
+    path = pipeline.folder(job.job_id).as_planned(batch.number, batch.sha256, batch.bytes)
     reach("upload.before")
     try:
         uploaded = provider.upload(path, f"{pipeline.pipeline_id}-{batch.batch_id}-{send.claim}.jsonl")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from filecmp import cmp
 from pathlib import Path
 
-from batch_pipeline.batches.files import half, put_in_place
+from batch_pipeline.batches.files import JobFolder, half
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.points import reach
 from batch_pipeline.errors import FileGone, ProviderUnreachable
@@ -62,7 +62,7 @@ def download(pipeline: Pipeline, batch: Batch, look: int = 1) -> Files:
         if file_id is None:
             continue
         final = folder.path / file_id if file_id in here else path
-        if final.exists() or (file_id not in here and _fetch(provider, file_id, final)):
+        if folder.fetch(final) or (file_id not in here and _fetch(provider, file_id, folder, final)):
             files.paths.append(final)
         else:
             files.lost = True
@@ -70,7 +70,7 @@ def download(pipeline: Pipeline, batch: Batch, look: int = 1) -> Files:
     return files
 
 
-def _fetch(provider: Provider, file_id: str, final: Path) -> bool:
+def _fetch(provider: Provider, file_id: str, folder: JobFolder, final: Path) -> bool:
     """False where the provider no longer has the file."""
     with half(final) as temporary:
         try:
@@ -83,7 +83,7 @@ def _fetch(provider: Provider, file_id: str, final: Path) -> bool:
             raise ProviderUnreachable(
                 f"{final.name} came cut off ({size}). Nothing of it is used; it is asked for again."
             )
-        put_in_place(temporary, final)
+        folder.put(temporary, final)
     return True
 
 

@@ -84,7 +84,7 @@ def again(
         counter: Counts what was not counted before, since it was waited for.
     """
     seen: set[str] = set()
-    for lines in _in_chunks(_inputs(folder) if endpoint == EMBEDDINGS else _lines(folder)):
+    for lines in _in_chunks(_inputs(folder) if endpoint == EMBEDDINGS else folder.lines()):
         going: dict[str, OpenRequest] = {}
         bodies: dict[str, bytes] = {}
         for line in lines:
@@ -104,17 +104,10 @@ def _again(going: Mapping[str, OpenRequest], bodies: dict[str, bytes], counter: 
     return Chunk(asked, bodies, {fp: request.custom_id for fp, request in going.items()}, tokens)
 
 
-def _lines(folder: JobFolder) -> Iterator[bytes]:
-    for path in [*sorted(folder.path.glob("requests-*.jsonl")), folder.waiting]:
-        if path.exists():
-            with path.open("rb") as file:
-                yield from file
-
-
 def _inputs(folder: JobFolder) -> Iterator[bytes]:
     """A line for each input of lines that hold many: what failed among others goes again alone."""
-    ids = plan_index.inputs_of_lines(folder.request_index) if folder.request_index.exists() else iter(())
-    for line in _lines(folder):
+    ids = plan_index.inputs_of_lines(folder.request_index) if folder.fetch(folder.request_index) else iter(())
+    for line in folder.lines():
         request = cast("dict[str, dict[str, object]]", orjson.loads(line))
         inputs = cast("list[str]", request["body"]["input"])
         names = next(ids, None) or [_custom_id_of(line)]  # what is waited for is in no file, and stands alone

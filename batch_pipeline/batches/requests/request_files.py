@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, NamedTuple
 
-from batch_pipeline.batches.files import JobFolder, half, put_in_place
+from batch_pipeline.batches.files import JobFolder, half
 from batch_pipeline.batches.money.estimates import Estimate, Estimator
 from batch_pipeline.batches.points import reach
 from batch_pipeline.batches.requests.indexes import Indexes, Placed, RecordRow
@@ -115,7 +115,7 @@ class RequestFiles:
         self._waiting.close()
         reach("plan.file_half")
         for temporary, final in self._halves:
-            if not put_in_place(temporary, final):
+            if not self._folder.put(temporary, final):
                 raise PlanSuperseded(f"{final} is there already: another process plans this job.")
         return [replace(file, records=records[file.number]) for file in self._done]
 
