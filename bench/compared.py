@@ -55,7 +55,7 @@ def compare(rows: int, turns: int, *, issues: Path | None = None, floor: bool = 
 
 def _floor(compared: Compared, folder: Path, source: Path, url: str) -> None:
     folder.mkdir()
-    requests, environment = folder / "requests.jsonl", _environment(folder, url)
+    requests, environment = folder / "requests.jsonl", environment_for(folder, url)
     compared.add("floor build", step(environment, "bench.floor", "build", source, requests))
     batch = _floor_batches(environment, requests, url)
     compared.add("floor collect", step(environment, "bench.floor", "collect", batch, url, folder / "answers.csv"))
@@ -68,7 +68,7 @@ def _floor_batches(environment: Mapping[str, str], requests: Path, url: str) -> 
 
 def _ours(compared: Compared, folder: Path, source: Path, url: str) -> None:
     folder.mkdir()
-    environment = _environment(folder, url)
+    environment = environment_for(folder, url)
     step(environment, "bench.ours", "load", source)
     built = step(environment, "bench.ours", "build", "bench")
     compared.add("ours build", built)
@@ -87,6 +87,7 @@ def _must_be(wanted: int, found: int, what: str = "rows") -> None:
         raise SystemExit(f"{found} of {wanted}: {what}")
 
 
-def _environment(folder: Path, url: str) -> dict[str, str]:
+def environment_for(folder: Path, url: str) -> dict[str, str]:
+    """The environment of a process that keeps its data in `folder`, and asks at `url`."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("BATCH_PIPELINE_", "OPENAI_"))}
     return {**kept, "BATCH_PIPELINE_DATA_DIR": str(folder / "data"), "BATCH_PIPELINE_LOCAL_URL": url}
