@@ -16,9 +16,12 @@ PipelineError                 one sentence: what happened, to what, and what to 
 │   ├── ProviderRefused       a 4xx in the provider's own words
 │   └── FileGone              the provider no longer has a file
 ├── UnpricedModel             no price is known for a model
-├── WarehouseBusy             another process holds the DuckDB file for longer than we wait
+├── WarehouseBusy             another process holds the warehouse for longer than we wait
+│   ├── WarehouseConflict     a program that takes no lock wrote at the same time
+│   └── WarehouseUnreachable  the servers of the warehouse do not answer
 ├── LedgerReplaced            another file has taken the place of the ledger that was open
 ├── FilesUnreachable          the object storage of batch files refused or did not answer
+├── LedgerUnavailable         the ledger's server is not there, or the connection to it was lost
 ├── PlanSuperseded            another process took this plan over
 ├── DamagedFile               a file of a batch is not the one that was planned or sent
 └── Disabled                  BATCH_PIPELINE_ENABLED is false
@@ -120,7 +123,15 @@ class UnpricedModel(PipelineError):
 
 
 class WarehouseBusy(PipelineError):
-    """Another process holds the DuckDB file for longer than we wait."""
+    """Another process holds the warehouse for longer than we wait; nothing was changed."""
+
+
+class WarehouseConflict(WarehouseBusy):
+    """Somebody else changed the same tables meanwhile, or a server ended the transaction; nothing was changed."""
+
+
+class WarehouseUnreachable(WarehouseBusy):
+    """The catalogue or the data of the warehouse is on servers that do not answer."""
 
 
 class LedgerReplaced(PipelineError):
@@ -129,6 +140,10 @@ class LedgerReplaced(PipelineError):
 
 class FilesUnreachable(PipelineError):
     """The object storage of batch files refused, did not answer, or is not there; what was asked may have been done."""
+
+
+class LedgerUnavailable(PipelineError):
+    """The ledger's server is not there, lets nobody in, or was lost; what was committed stands."""
 
 
 class PlanSuperseded(PipelineError):

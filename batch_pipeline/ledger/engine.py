@@ -1,17 +1,20 @@
-"""Connections to the ledger: SQLite by default, any other database by URL."""
+"""Connections to the ledger: SQLite by default, Postgres by URL."""
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from filelock import FileLock
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
 
-from batch_pipeline.errors import LedgerReplaced
+from batch_pipeline.errors import InvalidSettings, LedgerReplaced
+from batch_pipeline.ledger import postgres
 
 if TYPE_CHECKING:
     from sqlite3 import Connection as SQLiteConnection
@@ -24,26 +27,45 @@ _Identity = tuple[int, int]
 class Ledger:
     """The ledger. `begin()` gives a transaction that may write, `read()` one that does not.
 
-    Made and brought up to date when it is first used.
+    Made and brought up to date when it is first used. On Postgres, either raises `LedgerUnavailable` where the server
+    is not there, or is lost in the middle; the same call may be repeated.
     """
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self._file = _file_of(url)
+        self._parsed = _parsed(url)
+        self._file = _file_of(self._parsed)
         self._engine: Engine | None = None
         self._opened: _Identity | None = None
 
     @contextmanager
-    def begin(self) -> Generator[Connection]:
-        """A transaction: committed at the end of the block, rolled back on an exception."""
-        with self.engine.begin() as db:
+    def begin(self, *, alone: bool = True) -> Generator[Connection]:
+        """A transaction: committed at the end of the block, rolled back on an exception.
+
+        Args:
+            alone: Whether other writers wait until it ends, so that what it has read stays so. On SQLite they always
+                do. False is for what is many rows, and safe beside any other transaction.
+        """
+        with self._telling(), self.engine.connect().execution_options(alone=alone) as db, db.begin():
             yield db
 
     @contextmanager
     def read(self) -> Generator[Connection]:
         """A consistent view that takes no lock."""
-        with self.engine.connect().execution_options(reads_only=True) as db, db.begin():
-            yield db
+        with self._telling(), self.engine.connect().execution_options(reads_only=True) as db:
+            view = db if self._file else postgres.readers(db)
+            with view.begin():
+                yield view
+
+    @contextmanager
+    def _telling(self) -> Generator[None]:
+        try:
+            yield
+        except DBAPIError as error:
+            told = None if self._file else postgres.unavailable(self._parsed, error)
+            if told is None:
+                raise
+            raise told from None  # the original may show what was to be written
 
     @property
     def engine(self) -> Engine:
@@ -62,7 +84,8 @@ class Ledger:
                 "Run it again: what was sent is looked for first."
             )
         if self._engine is None:
-            self._engine, self._opened = _open(self.url)
+            self._engine, self._opened = _open(self._parsed, self._file)
+            weakref.finalize(self, self._engine.dispose)  # of one that nobody closes
         return self._engine
 
     def close(self) -> None:
@@ -72,12 +95,11 @@ class Ledger:
             self._engine = None
 
 
-def _open(url: str) -> tuple[Engine, _Identity | None]:
+def _open(url: URL, file: Path | None) -> tuple[Engine, _Identity | None]:
     from batch_pipeline.ledger.migrations import upgrade
 
-    file = _file_of(url)
     if file is None:
-        engine = create_engine(url)
+        engine = postgres.engine_of(url)
         upgrade(engine)
         return engine, None
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -93,9 +115,21 @@ def _open(url: str) -> tuple[Engine, _Identity | None]:
     return engine, opened
 
 
-def _file_of(url: str) -> Path | None:
-    parsed = make_url(url)
-    return Path(parsed.database) if parsed.drivername.startswith("sqlite") and parsed.database else None
+def _parsed(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        raise InvalidSettings("BATCH_PIPELINE_LEDGER_URL is no SQLAlchemy URL.") from None
+    if postgres.is_postgres(parsed) or (parsed.drivername.startswith("sqlite") and parsed.database):
+        return parsed
+    raise InvalidSettings(
+        f"BATCH_PIPELINE_LEDGER_URL begins with `{parsed.drivername}`, and the ledger is on a file of SQLite "
+        "(sqlite:///path) or on Postgres (postgresql://user@host/name)."
+    )
+
+
+def _file_of(url: URL) -> Path | None:
+    return None if postgres.is_postgres(url) else Path(url.database or "")
 
 
 def _identity(file: Path) -> _Identity | None:

@@ -20,7 +20,7 @@ PlaceName = Literal["file", "postgres", "ducklake", "ducklake_s3", "servers"]
 
 PLACES: Mapping[str, tuple[PlaceName, ...]] = {
     "ledger": ("file", "postgres"),
-    "batches": ("file",),
+    "batches": ("file", "postgres"),
 }
 """By folder of `batch_pipeline_tests`, with all that is in it; elsewhere, `file` alone."""
 
