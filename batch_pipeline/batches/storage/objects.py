@@ -107,10 +107,11 @@ class ObjectStorage:
 
     def rename(self, path: Path, to: Path) -> None:
         """Copies the object to its other name, and removes the first."""
-        content = self.read(path)
-        if content is not None:
-            self.create(to, content)
-        self.remove(path)
+        import obstore
+
+        with told(self._url), suppress(FileNotFoundError):
+            obstore.copy(self._store, self._key(path), self._key(to))
+            self.remove(path)
 
     def remove(self, path: Path) -> None:
         """Removes the object, and then the copy here."""
@@ -119,11 +120,12 @@ class ObjectStorage:
 
     def remove_all(self, folder: Path, *, but: Path | None = None) -> None:
         """Removes the objects of a folder, and then the copies here."""
-        self._delete([self._key(folder / name) for name, _ in self._objects(folder)])
+        found = [folder / name for name, _ in self._objects(folder)]
+        self._delete([self._key(path) for path in found if path != but])
         self._disk.remove_all(folder, but=but)
 
     def _key(self, path: Path) -> str:
-        return path.relative_to(self._root).as_posix()
+        return "/".join(path.relative_to(self._root).parts)
 
     def _head(self, path: Path) -> ObjectMeta | None:
         import obstore

@@ -1,0 +1,1 @@
+"""Mirrors `batch_pipeline.batches.storage`."""
