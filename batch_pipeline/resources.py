@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -15,6 +14,7 @@ from typing_extensions import override
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.settings import Settings, load_settings
 from batch_pipeline.warehouse.connection import Warehouse
+from batch_pipeline.warehouse.locations import located
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -63,7 +63,7 @@ class WarehouseResource(DuckDBResource):
     `DuckDBResource` stays open then, and shuts out every other process.
     """
 
-    database: str = Field(default="", description="The DuckDB file; the one of the settings where it is empty.")
+    database: str = Field(default="", description="The DuckDB file or URL; that of the settings where it is empty.")
 
     @override
     @contextmanager
@@ -80,7 +80,9 @@ class WarehouseResource(DuckDBResource):
 
     @property
     def _warehouse(self) -> Warehouse:
-        return Warehouse(Path(self.database) if self.database else load_settings().warehouse_path)
+        settings = load_settings()
+        url, data = settings.warehouse
+        return Warehouse(located(self.database or url, data))
 
 
 _pipelines: dict[Settings, Pipeline] = {}

@@ -77,7 +77,9 @@ class Settings(BaseSettings):
     ledger_url: str | None = Field(default=None, repr=False)
     """An SQLAlchemy URL, which may hold a password; `sqlite:///<data_dir>/ledger.db` otherwise."""
     warehouse_url: str | None = Field(default=None, repr=False)
-    """A DuckDB file; `<data_dir>/warehouse.duckdb` otherwise."""
+    """A DuckDB file, `ducklake:postgresql://…`, `md:…`; `<data_dir>/warehouse.duckdb` otherwise."""
+    warehouse_data: str | None = None
+    """Where a lake has its data: a folder, or `s3://bucket/prefix`; `<data_dir>/warehouse` otherwise."""
     files_url: str | None = Field(default=None, repr=False)
     """`s3://bucket/prefix`, where the files of batches are kept for all hosts; the data folder otherwise."""
     repos: Annotated[tuple[str, ...], NoDecode] = ()
@@ -191,9 +193,10 @@ class Settings(BaseSettings):
         return self.ledger_url or f"sqlite:///{self.data_dir / 'ledger.db'}"
 
     @property
-    def warehouse_path(self) -> Path:
-        """The DuckDB file."""
-        return Path(self.warehouse_url) if self.warehouse_url else self.data_dir / "warehouse.duckdb"
+    def warehouse(self) -> tuple[str, str]:
+        """The warehouse's URL, and where the data is of one that keeps it apart."""
+        url = self.warehouse_url or str(self.data_dir / "warehouse.duckdb")
+        return url, self.warehouse_data or str(self.data_dir / "warehouse")
 
     def webhooks_tell(self, provider: str) -> bool:
         """Whether a provider tells of what has ended; Anthropic tells nobody."""

@@ -19,7 +19,7 @@ def test_nothing_needs_to_be_set() -> None:
     assert settings.openai_api_key is None
     assert settings.repos == ()
     assert settings.ledger == f"sqlite:///{settings.data_dir}/ledger.db"
-    assert settings.warehouse_path == settings.data_dir / "warehouse.duckdb"
+    assert settings.warehouse[0] == str(settings.data_dir / "warehouse.duckdb")
     assert settings.dagster_dir == settings.data_dir / "dagster"
     assert settings.batches_dir == settings.data_dir / "batches"
     assert str(settings.tz) == "UTC"

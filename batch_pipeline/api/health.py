@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from batch_pipeline.api.models import Health, Healthy
 from batch_pipeline.api.service import Service
 from batch_pipeline.batches.pipeline import Pipeline
-from batch_pipeline.errors import MissingKey, PipelineError, WarehouseBusy
+from batch_pipeline.errors import MissingKey, PipelineError, WarehouseBusy, WarehouseUnreachable
 
 WAREHOUSE_SECONDS = 2.0
 """Whoever writes there may write for long: it is busy then, and well."""
@@ -95,7 +95,9 @@ class _WarehouseCheck:
 
         try:
             with self._pipeline.warehouse.read() as connection:
-                connection.execute("SELECT 1")
+                connection.execute("FROM schema_steps LIMIT 1").fetchall()
+        except WarehouseUnreachable:
+            self._found = "failed"
         except WarehouseBusy:
             self._found = "busy"
         except (PipelineError, duckdb.Error, OSError):

@@ -108,19 +108,17 @@ def build_collected_issues(
 
 def _known_repos(pipeline: Pipeline, cursor: CollectedCursor) -> list[str]:
     """Those of the settings, of the ledger, and of the warehouse, where that was written to since the last tick."""
-    from batch_pipeline.warehouse.connection import Warehouse
     from batch_pipeline.warehouse.nights import repos_in
 
     found = [*pipeline.settings.repos, *(repo.name for repo in Repos(pipeline.ledger).all())]
-    file = pipeline.warehouse.path
-    changed = file.stat().st_mtime_ns if file.exists() else cursor.warehouse
-    if changed != cursor.warehouse:
-        try:
-            with Warehouse(file, WAREHOUSE_SECONDS).read() as connection:
+    try:
+        changed = pipeline.warehouse.version() or cursor.warehouse
+        if changed != cursor.warehouse:
+            with pipeline.warehouse.patient(WAREHOUSE_SECONDS).read() as connection:
                 found += repos_in(connection)
-        except WarehouseBusy:
-            return found
-        cursor.warehouse = changed
+    except WarehouseBusy:
+        return found
+    cursor.warehouse = changed
     return found
 
 

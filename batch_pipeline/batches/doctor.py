@@ -63,7 +63,7 @@ def _ledger(pipeline: Pipeline) -> Says:
 def _warehouse(pipeline: Pipeline) -> Says:
     with pipeline.warehouse.read() as connection:
         connection.execute("SELECT count(*) FROM batch_results").fetchall()
-    yield "ok", f"{pipeline.settings.warehouse_path.name} opens, and its schema is up to date"
+    yield "ok", f"{pipeline.warehouse.name} opens, and its schema is up to date"
 
 
 def _disk(pipeline: Pipeline) -> Says:

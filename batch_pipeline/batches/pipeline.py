@@ -15,6 +15,7 @@ from batch_pipeline.ledger.engine import Ledger
 from batch_pipeline.providers import Provider, provider_for
 from batch_pipeline.settings import ProviderName, Settings, load_settings
 from batch_pipeline.warehouse.connection import Warehouse
+from batch_pipeline.warehouse.locations import located
 
 
 class Pipeline:
@@ -27,7 +28,7 @@ class Pipeline:
     def __init__(self, settings: Settings | None = None) -> None:
         self.settings = settings or load_settings()
         self.ledger = Ledger(self.settings.ledger)
-        self.warehouse = Warehouse(self.settings.warehouse_path)
+        self.warehouse = Warehouse(located(*self.settings.warehouse))
         self.files = file_store(self.settings)
         self.markers = Markers(self.settings.batches_dir, self.files)
         self._providers: dict[ProviderName, Provider] = {}
@@ -75,6 +76,7 @@ class Pipeline:
     def close(self) -> None:
         """Gives all connections back."""
         self.ledger.close()
+        self.warehouse.close()
         while self._providers:
             self._providers.popitem()[1].close()
 

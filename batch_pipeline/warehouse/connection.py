@@ -1,79 +1,90 @@
-"""The one place that opens DuckDB.
-
-A DuckDB file has one writing process, and a writer shuts out the read-only opens of other processes too. So a
-connection is opened late and closed at once, writers take a lock that the operating system lets go when they die,
-and a file that is held by somebody else is waited for.
-"""
+"""The one way to the warehouse, wherever it is: connections to read and to write, and the lock of writers."""
 
 from __future__ import annotations
 
-import logging
-import re
+import os
 import threading
 import time
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, TypeVar
 
-from filelock import FileLock, Timeout
-
-from batch_pipeline.errors import WarehouseBusy
+from batch_pipeline.errors import UsageError, WarehouseConflict, WarehouseUnreachable
+from batch_pipeline.warehouse.duckdb_file import FileStore
+from batch_pipeline.warehouse.ducklake import LakeStore
+from batch_pipeline.warehouse.locations import DuckDBFile, DuckLake, Location, MotherDuck
 from batch_pipeline.warehouse.schema import is_current, migrate
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-log = logging.getLogger(__name__)
+    from batch_pipeline.warehouse.stores import Store
 
 WAIT_SECONDS = 600.0
 """How long a foreign process's lock is waited for: a long collection ends well within it."""
-_RETRY_SECONDS = 0.05
+TRIES = 6
+"""How often `transact` begins anew, after 0.25 s, 0.5 s and so on: a Postgres that restarts is back by then."""
 
-Mode = Literal["read", "write", "guarded"]
-
-_GUARDED = """
-    SET enable_external_access = false;
-    SET autoinstall_known_extensions = false;
-    SET autoload_known_extensions = false;
-    SET lock_configuration = true;
-"""
+T = TypeVar("T")
 
 
 class Warehouse:
-    """The warehouse: `read()` and `write()` give connections.
+    """The warehouse: `read()` and `write()` give connections, `transact()` does a piece of work in one transaction.
 
     Args:
-        path: The DuckDB file; made, with its tables, when it is first used.
+        where: Its location, or the path of a DuckDB file; made, with its tables, when it is first used.
         wait_seconds: How long to wait for another process before `WarehouseBusy`.
     """
 
-    def __init__(self, path: Path, wait_seconds: float = WAIT_SECONDS) -> None:
-        self.path = path
+    def __init__(self, where: Location | Path, wait_seconds: float = WAIT_SECONDS) -> None:
+        self.location: Location = DuckDBFile(where) if isinstance(where, Path) else where
         self.wait_seconds = wait_seconds
-        self._opened = _opened_here(path)
+        self._store = _store_here(self.location)
+
+    @property
+    def path(self) -> Path:
+        """The DuckDB file.
+
+        Raises:
+            UsageError: It is no file.
+        """
+        if not isinstance(self.location, DuckDBFile):
+            raise UsageError(f"The warehouse is {self.name}, which is no file.")
+        return self.location.path
+
+    @property
+    def name(self) -> str:
+        """Where it is, as people are told: a file's path, or a URL without a password."""
+        return str(self.path) if isinstance(self.location, DuckDBFile) else self._store.name
+
+    def patient(self, wait_seconds: float) -> Warehouse:
+        """The same warehouse, with another patience."""
+        return Warehouse(self.location, wait_seconds)
 
     @contextmanager
     def read(self) -> Generator[DuckDBPyConnection]:
-        """A read-only connection, closed at the end of the block. Not to be nested around `write()`.
+        """A read-only connection, which sees one state to the end of the block. Not to be nested around `write()`.
 
         Raises:
             WarehouseBusy: Another process wrote for longer than `wait_seconds`.
         """
         self._prepare()
-        with self._opened.use("read", self._open) as connection:
+        with self._store.use("read", self.wait_seconds) as connection:
             yield connection
 
     @contextmanager
     def guarded(self) -> Generator[DuckDBPyConnection]:
         """A connection for SQL that somebody else wrote: it can't write, reach files, load extensions or be unlocked.
 
+        On DuckLake it can still reach the lake's own data and catalogue; `foreign_sql.one_select` lets nothing through
+        that would.
+
         Raises:
             WarehouseBusy: Another process wrote for longer than `wait_seconds`.
         """
         self._prepare()
-        with self._opened.use("guarded", self._open) as connection:
-            connection.execute(_GUARDED)
+        with self._store.use("guarded", self.wait_seconds) as connection:
             yield connection
 
     @contextmanager
@@ -81,124 +92,103 @@ class Warehouse:
         """A connection inside one transaction: committed at the end of the block, rolled back on an exception.
 
         Raises:
-            WarehouseBusy: Another process held the file for longer than `wait_seconds`.
+            WarehouseBusy: Another process held the lock for longer than `wait_seconds`.
+            WarehouseConflict: A program that takes no lock wrote meanwhile, or a server went away; nothing was changed.
         """
+        import duckdb
+
         self._prepare()
-        with self.write_lock(), self._opened.use("write", self._open) as connection:
+        with (
+            self._store.lock(self.wait_seconds) as must_hold,
+            self._store.use("write", self.wait_seconds) as connection,
+        ):
             connection.begin()
             try:
                 yield connection
-            except BaseException:
-                connection.rollback()
+                must_hold()
+                connection.commit()
+            except BaseException as error:
+                with suppress(duckdb.Error):
+                    connection.rollback()
+                if isinstance(error, duckdb.TransactionException):
+                    raise WarehouseConflict(_CONFLICT.format(name=self._store.name)) from error
                 raise
-            connection.commit()
+
+    def transact(self, work: Callable[[DuckDBPyConnection], T]) -> T:
+        """Does `work` in one transaction, from its beginning again where that met a conflict or lost its server.
+
+        Args:
+            work: What is done; whatever it does outside of the warehouse must bear being done twice.
+
+        Raises:
+            WarehouseBusy: As `write()`, when it happened each time.
+        """
+        for attempt in range(TRIES - 1):
+            try:
+                with self.write() as connection:
+                    return work(connection)
+            except (WarehouseConflict, WarehouseUnreachable):
+                time.sleep(0.25 * 2**attempt)
+        with self.write() as connection:
+            return work(connection)
 
     @contextmanager
     def write_lock(self) -> Generator[None]:
-        """The right to write, from before `BEGIN` to after `COMMIT`; let go by the OS when its process dies."""
-        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lock = FileLock(f"{self.path}.lock", timeout=self.wait_seconds, mode=0o600)
-        try:
-            lock.acquire()
-        except Timeout:
-            raise WarehouseBusy(
-                f"Another process has been writing to {self.path.name} for {self.wait_seconds:.0f} s. "
-                "Nothing is lost: run this again when it is done."
-            ) from None
-        try:
+        """The right to write, from before `BEGIN` to after `COMMIT`; let go when its process dies."""
+        with self._store.lock(self.wait_seconds):
             yield
-        finally:
-            lock.release()
+
+    def version(self) -> int:
+        """Another number after each write, told without waiting for writers; 0 where nothing was ever written."""
+        return self._store.version()
+
+    def close(self) -> None:
+        """Gives back what is kept open between uses; it opens again when it is used."""
+        self._store.close()
 
     def _prepare(self) -> None:
-        """Makes the file and brings its schema up to date, once a process; and again where somebody removed it."""
-        if self._opened.current and self.path.exists():
+        """Makes it and brings its schema up to date, once a process; and again where somebody removed the file."""
+        if self._store.is_current():
             return
         with self.write_lock():
-            if not self.path.exists() or not self._is_current():
-                with self._opened.use("write", self._open) as connection:
+            behind = not self._store.exists() or not self._is_current()
+            if behind:
+                with self._store.use("write", self.wait_seconds) as connection:
                     migrate(connection)
-                self.path.chmod(0o600)
-            self._opened.current = True
+            self._store.seen_current(made=behind)
 
     def _is_current(self) -> bool:
-        with self._opened.use("read", self._open) as connection:
+        with self._store.use("read", self.wait_seconds) as connection:
             return is_current(connection)
 
-    def _open(self, mode: Mode) -> DuckDBPyConnection:
-        """Opens the file, waiting for a process that holds it; its pid is in the log."""
-        import duckdb
 
-        deadline, told = time.monotonic() + self.wait_seconds, False
-        while True:
-            try:
-                return duckdb.connect(str(self.path), read_only=mode != "write")
-            except duckdb.IOException as error:
-                holder = _holder(str(error))
-                if holder is None:
-                    raise
-                if time.monotonic() > deadline:
-                    raise WarehouseBusy(
-                        f"{self.path.name} has been held by {holder} for {self.wait_seconds:.0f} s. "
-                        "Close it there, or run this again when it is done; nothing is lost."
-                    ) from None
-                if not told:
-                    log.warning("%s is held by %s: waiting", self.path.name, holder)
-                    told = True
-                time.sleep(_RETRY_SECONDS)
-
-
-class _Opened:
-    """What this process has open of one file: DuckDB wants one configuration a process, so modes take turns."""
-
-    def __init__(self) -> None:
-        self.current = False
-        self._turn = threading.Condition()
-        self._mode: Mode | None = None
-        self._users = 0
-        self._connection: DuckDBPyConnection | None = None
-
-    @contextmanager
-    def use(self, mode: Mode, opens: Callable[[Mode], DuckDBPyConnection]) -> Generator[DuckDBPyConnection]:
-        cursor = self._enter(mode, opens)
-        try:
-            yield cursor
-        finally:
-            self._leave(cursor)
-
-    def _enter(self, mode: Mode, opens: Callable[[Mode], DuckDBPyConnection]) -> DuckDBPyConnection:
-        with self._turn:
-            self._turn.wait_for(lambda: self._users == 0 or self._mode == mode == "read")
-            if self._connection is None:
-                self._connection = opens(mode)
-                self._mode = mode
-            cursor = self._connection.cursor()
-            cursor.execute("SET TimeZone = 'UTC'")
-            self._users += 1
-            return cursor
-
-    def _leave(self, cursor: DuckDBPyConnection) -> None:
-        with self._turn:
-            cursor.close()
-            self._users -= 1
-            if self._users == 0 and self._connection is not None:
-                self._connection.close()
-                self._connection = self._mode = None
-            self._turn.notify_all()
-
-
-_opened: dict[Path, _Opened] = {}
+_CONFLICT = (
+    "{name} was written to by a program that takes no lock, or its server went away: nothing was changed. "
+    "Run this again."
+)
+_stores: dict[Location, Store] = {}
 _registry = threading.Lock()
 
 
-def _opened_here(path: Path) -> _Opened:
+def _store_here(location: Location) -> Store:
+    """The store of that place: one a process, as DuckDB wants one configuration of a file, and lakes stay attached."""
+    key = DuckDBFile(location.path.resolve()) if isinstance(location, DuckDBFile) else location
     with _registry:
-        return _opened.setdefault(path.resolve(), _Opened())
+        if key not in _stores:
+            _stores[key] = _open(location)
+        return _stores[key]
 
 
-def _holder(message: str) -> str | None:
-    """Who holds the file, out of DuckDB's own words; None where the failure is another one."""
-    if "Could not set lock" not in message:
-        return None
-    found = re.search(r"Conflicting lock is held in (?P<program>.*?) ?\(PID (?P<pid>\d+)\)", message)
-    return f"process {found['pid']} ({found['program']})" if found else "another process"
+def _open(location: Location) -> Store:
+    match location:
+        case DuckDBFile(path):
+            return FileStore(path)
+        case DuckLake():
+            return LakeStore(location)
+        case MotherDuck():
+            from batch_pipeline.warehouse.motherduck import MotherDuckStore
+
+            return MotherDuckStore(location)
+
+
+os.register_at_fork(after_in_child=_stores.clear)  # the threads of an open DuckDB are not forked

@@ -8,6 +8,8 @@ from __future__ import annotations
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
+from batch_pipeline.warehouse.ducklake import partition, partitions
+
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
@@ -27,11 +29,15 @@ def is_current(connection: DuckDBPyConnection) -> bool:
 def migrate(connection: DuckDBPyConnection) -> None:
     """Runs the steps that are missing, each in a transaction of its own."""
     connection.execute("CREATE TABLE IF NOT EXISTS schema_steps (step INTEGER, applied_at TIMESTAMPTZ)")
-    applied = _applied(connection)
+    applied, lake = _applied(connection), partitions(connection)
     for number, sql in steps():
         if number not in applied:
             connection.begin()
+            before = _with_nights(connection) if lake else []
             connection.execute(sql)
+            for table in _with_nights(connection) if lake else []:
+                if table not in before:
+                    partition(connection, table)
             connection.execute("INSERT INTO schema_steps VALUES (?, now())", [number])
             connection.commit()
 
@@ -40,3 +46,18 @@ def _applied(connection: DuckDBPyConnection) -> set[int]:
     known = connection.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'schema_steps'").fetchone()
     rows = connection.execute("SELECT step FROM schema_steps").fetchall() if known else []
     return {int(step) for (step,) in rows}
+
+
+def _with_nights(connection: DuckDBPyConnection) -> list[str]:
+    """Tables of one row a repository and night, or more."""
+    return [str(table) for (table,) in connection.execute(_PARTITIONABLE).fetchall()]
+
+
+_PARTITIONABLE = """
+    SELECT columns.table_name
+    FROM duckdb_columns() AS columns
+    JOIN duckdb_tables() AS tables USING (database_name, schema_name, table_name)
+    WHERE columns.column_name IN ('repo', 'night') AND NOT columns.internal
+    GROUP BY columns.table_name
+    HAVING count(*) = 2
+"""

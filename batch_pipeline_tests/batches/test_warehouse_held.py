@@ -76,7 +76,7 @@ class Said(logging.Handler):
 @pytest.fixture
 def said() -> Generator[Said]:
     """The log of the warehouse, listened to."""
-    handler, log = Said(), logging.getLogger("batch_pipeline.warehouse.connection")
+    handler, log = Said(), logging.getLogger("batch_pipeline.warehouse.duckdb_file")
     log.addHandler(handler)
     yield handler
     log.removeHandler(handler)

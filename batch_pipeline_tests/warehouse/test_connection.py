@@ -197,11 +197,11 @@ def test_a_process_that_holds_the_file_is_waited_for_and_named_in_the_log(
     assert count(warehouse) == 0
     with held(warehouse.path, how) as (pid, pipe):
         letting_go = LettingGo(pipe)
-        logging.getLogger("batch_pipeline.warehouse.connection").addHandler(letting_go)
+        logging.getLogger("batch_pipeline.warehouse.duckdb_file").addHandler(letting_go)
         try:
             found = count(warehouse)
         finally:
-            logging.getLogger("batch_pipeline.warehouse.connection").removeHandler(letting_go)
+            logging.getLogger("batch_pipeline.warehouse.duckdb_file").removeHandler(letting_go)
     assert found == (1 if how == "writes" else 0)
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     assert f"warehouse.duckdb is held by process {pid} (" in caplog.text

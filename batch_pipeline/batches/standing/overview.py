@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from batch_pipeline.batches.pipeline import Pipeline
@@ -28,7 +27,7 @@ class Overview:
     base_url: str
     problem: str | None
     ledger: str
-    warehouse: Path
+    warehouse: str
     issues: int
     repos: int
     jobs: Mapping[str, int]
@@ -57,7 +56,7 @@ def overview(pipeline: Pipeline, *, ask: bool = True) -> Overview:
         base_url=urls[settings.provider],
         problem=problem,
         ledger=make_url(settings.ledger).render_as_string(hide_password=True),
-        warehouse=settings.warehouse_path,
+        warehouse=pipeline.warehouse.name,
         issues=int(issues),
         repos=int(repos),
         jobs=dict(sorted(Counter(job.state for job in found).items())),

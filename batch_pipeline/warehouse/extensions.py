@@ -1,0 +1,52 @@
+"""DuckDB's extensions out of packages: loaded by their path, never downloaded."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from batch_pipeline.errors import InvalidSettings
+from batch_pipeline.warehouse.names import text_literal
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+NO_DOWNLOADS = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
+"""Configuration of a connection: nothing is fetched because a query happens to need it."""
+
+
+def load(connection: DuckDBPyConnection, *names: str) -> None:
+    """Loads extensions, such as `ducklake`; those that are loaded already stay so.
+
+    Raises:
+        InvalidSettings: One is not installed, or is of another version of DuckDB.
+    """
+    for name in names:
+        connection.execute(f"LOAD {text_literal(_file(name))}")
+
+
+def _file(name: str) -> Path:
+    import duckdb
+
+    package = f"duckdb_extension_{name}"
+    spec = find_spec(package)
+    if spec is None or spec.origin is None:
+        raise InvalidSettings(
+            f"The warehouse needs DuckDB's extension `{name}`, which is not installed: "
+            f"pip install {_named(package, name)}."
+        )
+    file = Path(spec.origin).parent / "extensions" / f"v{duckdb.__version__}" / f"{name}.duckdb_extension"
+    if not file.exists():
+        raise InvalidSettings(
+            f"DuckDB is {duckdb.__version__}, and its extension `{name}` is for another version: "
+            f"pip install {_named(package, name)}."
+        )
+    return file
+
+
+def _named(package: str, name: str) -> str:
+    import duckdb
+
+    extra = name in {"ducklake", "postgres_scanner", "httpfs"}
+    return "'batch_pipeline[ducklake]'" if extra else f"{package.replace('_', '-')}=={duckdb.__version__}"
