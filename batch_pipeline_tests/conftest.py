@@ -13,9 +13,9 @@ from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.local_server import LocalServerOptions, RunningServer, start
 from batch_pipeline.settings import Settings
 from batch_pipeline_tests.books import Books
-from batch_pipeline_tests.scale.fixtures import Place, place, postgres, pytest_generate_tests
+from batch_pipeline_tests.scale.fixtures import Place, ledger_url, place, postgres, pytest_generate_tests
 
-__all__ = ["place", "postgres", "pytest_generate_tests"]
+__all__ = ["ledger_url", "place", "postgres", "pytest_generate_tests"]
 
 
 def pytest_configure() -> None:

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from typing import cast
 
-from sqlalchemy import ColumnElement, Connection, Select, func, insert, select
+from sqlalchemy import ColumnElement, Connection, Select, func, select
 
 from batch_pipeline.ledger.jobs import MODE
+from batch_pipeline.ledger.rows import insert_many
 from batch_pipeline.ledger.sends import DOUBLED
 from batch_pipeline.ledger.tables import batches, budgets, jobs, sends
 
@@ -28,7 +29,7 @@ def hold(db: Connection) -> None:
     """
     row = select(budgets).where(budgets.c.name == _LOCK).with_for_update()
     if db.execute(row).first() is None:
-        db.execute(insert(budgets).values(name=_LOCK))
+        insert_many(db, budgets, ["name"], [(_LOCK,)], unless_there=True)
         db.execute(row)
 
 

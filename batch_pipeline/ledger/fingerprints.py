@@ -31,7 +31,10 @@ def take(db: Connection, job_id: str, wanted: Mapping[str, str]) -> dict[str, Ho
     """
     held = holders(db, list(wanted))
     rows = sorted((fingerprint, job_id, name) for fingerprint, name in wanted.items() if fingerprint not in held)
-    insert_many(db, inflight, ["fingerprint", "job_id", "custom_id"], rows)
+    while insert_many(db, inflight, ["fingerprint", "job_id", "custom_id"], rows, unless_there=True) < len(rows):
+        now = holders(db, [row[0] for row in rows])  # on Postgres, another plan may take some meanwhile, or free them
+        held |= {fingerprint: holder for fingerprint, holder in now.items() if holder.job_id != job_id}
+        rows = [row for row in rows if row[0] not in now]
     return held
 
 

@@ -83,6 +83,12 @@ def place(request: pytest.FixtureRequest) -> Generator[Place]:
         yield Place(name, request, stack)
 
 
+@pytest.fixture
+def ledger_url(place: Place, tmp_path: Path) -> str:
+    """The address of a ledger that nobody has opened yet."""
+    return str(place.settings(tmp_path).get("ledger_url", f"sqlite:///{tmp_path / 'var' / 'ledger.db'}"))
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Generator[PostgresServer]:
     """A server, started when the first test asks for it."""

@@ -114,7 +114,7 @@ class Planner:
         return Decided(chunk, send, chunk.input_tokens(send), records, [chunk.lines[fp] for fp in waiting])
 
     def _take(self, chunk: Chunk) -> Mapping[str, fingerprints.Holder]:
-        with self._pipeline.ledger.begin() as db:
+        with self._pipeline.ledger.begin(alone=False) as db:
             jobs.must_be_planner(db, self._job.job_id, self._job.planner or "")
             return fingerprints.take(db, self._job.job_id, chunk.custom_ids)
 
@@ -128,7 +128,7 @@ class Planner:
     def _settle(self, waiting: Collection[str], not_sent: list[str]) -> None:
         if not waiting and not not_sent:
             return
-        with self._pipeline.ledger.begin() as db:
+        with self._pipeline.ledger.begin(alone=False) as db:
             jobs.must_be_planner(db, self._job.job_id, self._job.planner or "")
             fingerprints.wait_for(db, self._job.job_id, waiting)
             fingerprints.free(db, self._job.job_id, not_sent)
