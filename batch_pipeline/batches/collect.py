@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from batch_pipeline.batches.outcomes.download import Files, download
 from batch_pipeline.batches.outcomes.judging import GIVEN_UP, GOES_AGAIN
-from batch_pipeline.batches.outcomes.rows import Rows, judge_of, too_many_tokens
+from batch_pipeline.batches.outcomes.rows import Rows, too_many_tokens
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.points import reach
 from batch_pipeline.batches.requests.garbage import no_cycles
@@ -22,9 +22,11 @@ from batch_pipeline.ledger import batches, events, fingerprints, jobs, sends
 from batch_pipeline.ledger.batches import Batch
 from batch_pipeline.ledger.jobs import Job
 from batch_pipeline.tasks.snapshot import TaskSnapshot
-from batch_pipeline.warehouse import lookups, results
-from batch_pipeline.warehouse.results import Absent, Stored, Written
+from batch_pipeline.warehouse import lookups
+from batch_pipeline.warehouse.results import store_batch
+from batch_pipeline.warehouse.shared import store_shared
 from batch_pipeline.warehouse.without_pandas import without_pandas
+from batch_pipeline.warehouse.written import Absent, Stored, Written
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -148,10 +150,11 @@ def _store(pipeline: Pipeline, job: Job, batch: Batch, files: Files) -> tuple[St
         with pipeline.ledger.read() as db:
             if batches.get(db, batch.batch_id).collected_at is not None:
                 return None, {}
-        rows = Rows(pipeline, snapshot, files.garbled, judge_of(connection, snapshot, written))
-        chunks = rows.of_errors(connection, written, batch) if files.failed else rows.of_files(files.paths)
+        connection.execute("SET threads = 1")  # a batch is small: with two, each insert took three times the CPU
+        rows = Rows(connection, pipeline, snapshot, written)
         with no_cycles():
-            stored = results.store_batch(connection, written, chunks, absent)
+            rows.put_errors(batch) if files.failed else rows.put_files(files.paths, files.garbled)
+        stored = store_batch(connection, written, absent)
         missing = stored.requests.get("missing", 0)
         if missing and batch.recheck_at is None and not job.at_once:
             raise _LookAgain(missing)
@@ -238,7 +241,7 @@ def _hand_over(pipeline: Pipeline, job: Job) -> None:
                 return
         written = written_as(pipeline, job, f"{job.job_id}-shared", -1, time.time())
         with pipeline.warehouse.write() as connection:
-            stored = results.store_shared(connection, written)
+            stored = store_shared(connection, written)
     outcomes = stored.records if stored else {}
     with pipeline.ledger.begin() as db:
         fingerprints.give_up(db, job.job_id, job.task, stored.ends if stored else {})  # what can't be sent at all

@@ -11,8 +11,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from batch_pipeline.batches.requests.indexes import record_schema, request_schema
-from batch_pipeline.warehouse.results import Absent, Written, inputs_at_lines, store_batch, store_shared
+from batch_pipeline.warehouse.collected_rows import add_rows, make_collected_rows
+from batch_pipeline.warehouse.results import inputs_at_lines, store_batch
 from batch_pipeline.warehouse.schema import migrate
+from batch_pipeline.warehouse.shared import store_shared
+from batch_pipeline.warehouse.written import Absent, Stored, Written
 
 NIGHT = date(2026, 11, 20)
 MISSING = Absent("missing", "missing", "in no file")
@@ -115,6 +118,13 @@ def write(path: Path, rows: pa.Table) -> None:
     pq.write_table(rows, path)  # pyright: ignore[reportUnknownMemberType] - half of its parameters have no types
 
 
+def store(connection: duckdb.DuckDBPyConnection, batch: Written, rows: pa.Table | None = None) -> Stored:
+    make_collected_rows(connection)
+    if rows is not None:
+        add_rows(connection, rows)
+    return store_batch(connection, batch, MISSING)
+
+
 def fetch(connection: duckdb.DuckDBPyConnection, sql: str) -> list[tuple[object, ...]]:
     return connection.execute(sql).fetchall()
 
@@ -127,7 +137,7 @@ def everything(connection: duckdb.DuckDBPyConnection) -> dict[str, list[tuple[ob
 def test_a_batch_is_stored_with_its_requests_records_results_and_answers(
     connection: duckdb.DuckDBPyConnection, tmp_path: Path
 ) -> None:
-    stored = store_batch(connection, plan(tmp_path), [table(row("r1")), table(failed("r2", 1))], MISSING)
+    stored = store(connection, plan(tmp_path), table(row("r1"), failed("r2", 1)))
     assert stored.requests == {"answered": 1, "retryable": 1}
     assert stored.records == {"answered": 2, "retryable": 1}
     assert (stored.answered, stored.ends) == (["f1"], {"f2": ("retryable", "oh")})
@@ -152,20 +162,20 @@ def test_storing_twice_is_storing_once_and_leaves_its_siblings_alone(
 ) -> None:
     first = plan(tmp_path)
     second = replace(first, batch_id="job-0001", number=1)
-    store_batch(connection, first, [table(row("r1"), failed("r2", 1))], MISSING)
-    store_batch(connection, second, [table(row("r3"), row("r4", 1))], MISSING)
+    store(connection, first, table(row("r1"), failed("r2", 1)))
+    store(connection, second, table(row("r3"), row("r4", 1)))
     before = everything(connection)
-    again = store_batch(connection, first, [table(row("r1"), failed("r2", 1))], MISSING)
+    again = store(connection, first, table(row("r1"), failed("r2", 1)))
     assert everything(connection) == before
     assert again.requests == {"answered": 1, "retryable": 1}
-    store_batch(connection, first, [table(row("r1"), row("r2", 1))], MISSING)
+    store(connection, first, table(row("r1"), row("r2", 1)))
     assert fetch(connection, "SELECT count(*) FROM mood") == [(5,)]
 
 
 def test_a_request_in_no_row_has_the_outcome_of_what_is_absent(
     connection: duckdb.DuckDBPyConnection, tmp_path: Path
 ) -> None:
-    stored = store_batch(connection, plan(tmp_path), [], MISSING)
+    stored = store(connection, plan(tmp_path))
     assert (stored.requests, stored.records) == ({"missing": 2}, {"missing": 3})
     assert stored.ends["f1"] == ("missing", "in no file")
     assert stored.cost_usd == 0.0
@@ -183,7 +193,7 @@ def test_the_first_2xx_of_a_doubled_row_counts_and_foreign_rows_are_counted_only
         row("nobody's", 4, cost_usd=99.0),
         row("r3", 5, cost_usd=99.0),  # of another batch of this job
     )
-    stored = store_batch(connection, plan(tmp_path), [rows], MISSING)
+    stored = store(connection, plan(tmp_path), rows)
     assert (stored.requests, stored.foreign, stored.doubled, stored.cost_usd) == ({"answered": 2}, 2, 2, 1.0)
     assert fetch(connection, "SELECT DISTINCT label FROM mood ORDER BY label") == [("bug",), ("first",)]
 
@@ -191,14 +201,25 @@ def test_the_first_2xx_of_a_doubled_row_counts_and_foreign_rows_are_counted_only
 @pytest.mark.parametrize("task", ["mood", "collected_rows", "handed_over", "chunk", "first_rows", "shared", "records"])
 def test_no_name_of_a_task_is_in_the_way(connection: duckdb.DuckDBPyConnection, tmp_path: Path, task: str) -> None:
     batch = replace(plan(tmp_path, shares={"f1": "reused"}), task=task)
-    store_batch(connection, batch, [table(row("r1"), row("r2", 1))], MISSING)
+    store(connection, batch, table(row("r1"), row("r2", 1)))
     store_shared(connection, replace(batch, batch_id="job-shared"))
     assert fetch(connection, f"SELECT count(*) FROM main.{task}") == [(4,)]
 
 
+def test_a_plan_that_does_not_say_which_batch_a_record_is_in_is_collected_the_same(
+    connection: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    batch, rows = plan(tmp_path), table(row("r1"), failed("r2", 1))
+    store(connection, batch, rows)
+    before = everything(connection)
+    write(batch.records, pq.read_table(batch.records).drop_columns(["batch"]))  # pyright: ignore[reportUnknownMemberType]
+    assert store(connection, batch, rows).records == {"answered": 2, "retryable": 1}
+    assert everything(connection) == before
+
+
 def test_text_is_stored_as_it_was_said(connection: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
     batch = replace(plan(tmp_path), answer_columns={"text": "VARCHAR"}, answer_kind="text")
-    store_batch(connection, batch, [table(row("r1", response_text="it's {not} JSON"))], MISSING)
+    store(connection, batch, table(row("r1", response_text="it's {not} JSON")))
     assert fetch(connection, "SELECT DISTINCT text FROM mood") == [("it's {not} JSON",)]
 
 
@@ -215,7 +236,7 @@ class TestShared:
     def stored(self, connection: duckdb.DuckDBPyConnection, folder: Path, **shares: str) -> Written:
         """Another job bought `f1` and not `f2`; this one's plan has these shares."""
         rows = table(row("r1"), row("r2", 1, outcome="refused", error_message="no", response_text="I can't."))
-        store_batch(connection, plan(folder / "other", "other"), [rows], MISSING)
+        store(connection, plan(folder / "other", "other"), rows)
         return replace(plan(folder / "mine", "mine", shares), batch_id="mine-shared")
 
     def test_each_gets_the_answer_that_was_bought_and_says_where(
@@ -252,5 +273,5 @@ class TestShared:
     ) -> None:
         batch = self.stored(connection, tmp_path, f1="waiting")
         later = replace(plan(tmp_path / "third", "third"), answered_at=1795009999.0)
-        store_batch(connection, later, [table(failed("r1"), failed("r2", 1))], MISSING)
+        store(connection, later, table(failed("r1"), failed("r2", 1)))
         assert store_shared(connection, batch).records == {"answered": 1}

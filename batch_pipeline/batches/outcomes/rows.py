@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from itertools import accumulate
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import accumulate, count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from batch_pipeline.batches.outcomes.download import Garbled
 from batch_pipeline.batches.outcomes.embeddings import EmbeddingJudge
-from batch_pipeline.batches.outcomes.judging import Result, judge, validator
-from batch_pipeline.batches.outcomes.plain_rows import Row, plain_row, row_of
+from batch_pipeline.batches.outcomes.judging import Outcome, Result, judge, validator
+from batch_pipeline.batches.outcomes.plain_rows import can_be_read, put_plain_rows, take_others
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.poll import TOKEN_LIMIT
 from batch_pipeline.ledger.batches import Batch
 from batch_pipeline.tasks.snapshot import TaskSnapshot
 from batch_pipeline.warehouse import answers, results
+from batch_pipeline.warehouse.collected_rows import add_rows, make_collected_rows
 from batch_pipeline.warehouse.plan_index import inputs_of_batch
-from batch_pipeline.warehouse.results import Written
+from batch_pipeline.warehouse.written import Written
 from batch_pipeline.wire.lines import OutputLine, parse_output_line
 from batch_pipeline.wire.messages import MESSAGES, parse_result_line
 
@@ -44,56 +45,103 @@ def judge_of(connection: DuckDBPyConnection, snapshot: TaskSnapshot, written: Wr
     return lambda line: ((line.custom_id, judge(line, endpoint, validate, cited=snapshot.citations)),)
 
 
+class Row(NamedTuple):
+    """A judged row as it is stored, column by column; `place` is that of its line in the files."""
+
+    place: int
+    custom_id: str
+    outcome: Outcome
+    http_status: int | None
+    error_code: str | None
+    error_message: str | None
+    input_tokens: int
+    cached_tokens: int
+    cache_write_tokens: int
+    output_tokens: int
+    reasoning_tokens: int
+    response_text: str | None
+    vector: bytes | None = None
+
+
 class Rows:
-    """Judges the rows of a batch's files, in chunks."""
+    """Puts the rows of a batch into `_collected_rows`, judged.
 
-    def __init__(self, pipeline: Pipeline, snapshot: TaskSnapshot, garbled: Garbled, judge: Judge) -> None:
-        self._judge = judge
+    Args:
+        connection: Of `Warehouse.write()`.
+        pipeline: The pipeline.
+        snapshot: The job's task.
+        written: What the batch is.
+    """
+
+    def __init__(
+        self, connection: DuckDBPyConnection, pipeline: Pipeline, snapshot: TaskSnapshot, written: Written
+    ) -> None:
+        self._connection = connection
+        self._judge = judge_of(connection, snapshot, written)
         self._parse = parse_result_line if snapshot.endpoint == MESSAGES else parse_output_line
-        self._plain = validator(snapshot.answer_schema) if snapshot.endpoint == CHAT else None
         self._price = pipeline.prices.price(snapshot.provider, snapshot.model, snapshot.mode)
-        self._garbled = garbled
-        self._place = 0
+        self._snapshot = snapshot
+        self._written = written
+        make_collected_rows(connection)
 
-    def of_files(self, paths: list[Path]) -> Generator[pa.Table]:
-        """The rows of output and error files."""
-        for lines in _chunks(paths):
+    def put_files(self, paths: list[Path], garbled: Garbled) -> None:
+        """Those of output and error files; lines that can't be read are counted."""
+        for lines in self._lines(paths, garbled):
             rows: list[Row] = []
-            for raw in lines:
-                plain = self._plain and plain_row(raw, self._plain)
-                if plain is not None:
-                    rows.append(plain)
+            for place, raw in lines:
+                line = self._parse(raw)
+                if line is not None:
+                    rows += [row_of(place, *judged) for judged in self._judge(line)]
                 else:
-                    rows += self._rows_of(raw)
-            yield self._table(rows)
+                    garbled.count += bool(raw.strip())
+            add_rows(self._connection, self._table(rows))
 
-    def _rows_of(self, raw: bytes) -> list[Row]:
-        line = self._parse(raw)
-        if line is None:
-            self._garbled.count += bool(raw.strip())
-            return []
-        return [row_of(*judged) for judged in self._judge(line)]
+    def _lines(self, paths: list[Path], garbled: Garbled) -> Iterable[list[tuple[int, bytes]]]:
+        """What is to be judged line by line: all, or what is left of chat completions."""
+        if not paths or self._snapshot.endpoint != CHAT or not can_be_read(paths):
+            return _chunks(paths)
+        validate = validator(self._snapshot.answer_schema)
+        garbled.count += put_plain_rows(self._connection, paths, self._price, validate)
+        return take_others(self._connection, CHUNK)
 
-    def of_errors(self, connection: DuckDBPyConnection, written: Written, batch: Batch) -> Generator[pa.Table]:
+    def put_errors(self, batch: Batch) -> None:
         """A batch that failed validation has no files: the lines that it names failed; none named, all did."""
         if too_many_tokens(batch):
             return
         named = {line: error for error in batch.errors if isinstance(line := error.get("line"), int)}
         lines = list(named) or list(range(1, batch.requests + 1))
         rows = [
-            row_of(custom_id, _failed(named.get(line) or (batch.errors[0] if batch.errors else {})))
-            for line, custom_id in results.inputs_at_lines(connection, written, lines)
+            row_of(line, custom_id, _failed(named.get(line) or (batch.errors[0] if batch.errors else {})))
+            for line, custom_id in results.inputs_at_lines(self._connection, self._written, lines)
         ]
-        yield self._table(rows)
+        add_rows(self._connection, self._table(rows))
 
     def _table(self, rows: list[Row]) -> pa.Table:
         found = list(zip(*rows, strict=True)) or [()] * len(Row._fields)
         columns: dict[str, Any] = dict(zip(Row._fields, found, strict=True))
         vectors = _vectors(columns.pop("vector"))
-        start, self._place = self._place, self._place + len(rows)
         tokens = (columns[f"{kind}_tokens"] for kind in ("input", "cached", "output", "cache_write"))
-        costs = self._price.costs(*tokens)
-        return _table(columns | {"place": range(start, self._place), "cost_usd": costs} | vectors)
+        return _table(columns | {"cost_usd": self._price.costs(*tokens)} | vectors)
+
+
+def row_of(place: int, custom_id: str, result: Result) -> Row:
+    """A result as a row."""
+    usage = result.usage
+    return Row(
+        place,
+        custom_id,
+        result.outcome,
+        result.http_status,
+        result.error_code,
+        result.error_message,
+        usage.input_tokens,
+        usage.cached_tokens,
+        usage.cache_write_tokens,
+        usage.output_tokens,
+        usage.reasoning_tokens,
+        result.response_text,
+        result.vector,
+    )
 
 
 def too_many_tokens(batch: Batch) -> bool:
@@ -129,8 +177,9 @@ def _table(columns: dict[str, Any]) -> pa.Table:
     return pa.table(columns, schema=schema)
 
 
-def _chunks(paths: list[Path]) -> Iterator[list[bytes]]:
+def _chunks(paths: list[Path]) -> Iterator[list[tuple[int, bytes]]]:
+    places = count(1)
     for path in paths:
         with path.open("rb") as file:
             while lines := file.readlines(CHUNK * 512):
-                yield lines
+                yield list(zip(places, lines))  # noqa: B905 - places have no end
