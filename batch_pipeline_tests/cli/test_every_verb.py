@@ -55,6 +55,7 @@ def test_every_verb_has_json_a_short_help_and_an_example(verb: str) -> None:
 def calls(job: str, folder: Path) -> dict[str, tuple[object, ...]]:
     """A call of each verb that works where one job is done."""
     return {
+        "plan": ("issue-kind", "--simulate", "--rows", 1_000, "--tokens-per-row", 100),
         "submit": ("issue-kind", "--dry-run"),
         "status": (job,),
         "list": (),

@@ -94,13 +94,13 @@ def forecast(
     made = max(3, min(runs, events // max(1, len(some))))
     drawn = [scene.latency.draw(len(some), seed + run).tolist() for run in range(made)]
     flown = [_Run.of(scene, some, latencies) for latencies in drawn]
-    ends = sorted(run.hours for run in flown)
+    ends = sorted(run.stretched(stretch) for run in flown)
     return Forecast(
         batches=whole,
         rows_per_batch=scene.work.rows_per_batch(scene.limits),
         at_once=flown[0].at_once,
-        hours=Hours(*(_percentile(ends, share) * stretch for share in (0.1, 0.5, 0.9))),
-        worst_hours=_Run.of(scene, some, [WINDOW_SECONDS] * len(some)).hours * stretch,
+        hours=Hours(*(_percentile(ends, share) for share in (0.1, 0.5, 0.9))),
+        worst_hours=_Run.of(scene, some, [WINDOW_SECONDS] * len(some)).stretched(stretch),
         most_open=min(scene.work.rows, round(flown[0].most_open * stretch)),
         bounds=_bounds(scene, some, drawn, stretch),
         runs=made,
@@ -125,9 +125,10 @@ class _Run:
         taken = [scene.pace.collecting(batch.rows) for batch in batches]
         return cls([batch.rows for batch in batches], ready, flights, collected(flights, taken, scene.pace.hosts))
 
-    @property
-    def hours(self) -> float:
-        return max(self.done, default=0.0) / HOUR
+    def stretched(self, stretch: float) -> float:
+        """Hours until all is collected, if so many times as many are sent; the tail behind the last stays as it is."""
+        sent = max((flight.created for flight in self.flights), default=0.0)
+        return (sent * stretch + max(self.done, default=0.0) - sent) / HOUR
 
     @property
     def at_once(self) -> int:

@@ -54,20 +54,24 @@ BYTES_PER_TOKEN = 6.9
 """Of a request line, where no sample of the task says it: 1,358 bytes for 198 tokens."""
 _ANSWER_FRAME, _ANSWER_TOKEN = 700, 4.0
 _INDEXES, _LEDGER, _STORED_ANSWER, _STORED_TOKEN = 102, 233, 126, 1.8
+_NUMBER_TEXT, _NUMBER_STORED = 16 / 3, 4
+"""Bytes of a number of an embedding: in base64, as it comes, and as a FLOAT."""
 
 
-def disk_of(work: Work, output_tokens: float, most_open: int) -> Disk:
+def disk_of(work: Work, output_tokens: float, most_open: int, dimensions: int = 0) -> Disk:
     """What a job takes on the disk.
 
     Args:
         work: The whole of it.
         output_tokens: Of all answers.
         most_open: Rows that are planned and not yet collected, when these are most.
+        dimensions: Of an embedding; 0 of other answers.
     """
+    numbers = dimensions * work.inputs
     return Disk(
         requests=work.bytes,
-        answers=round(_ANSWER_FRAME * work.requests + _ANSWER_TOKEN * output_tokens),
+        answers=round(_ANSWER_FRAME * work.requests + _ANSWER_TOKEN * output_tokens) + round(_NUMBER_TEXT * numbers),
         indexes=_INDEXES * work.rows,
         ledger=_LEDGER * most_open,
-        warehouse=round(_STORED_ANSWER * work.rows + _STORED_TOKEN * work.input_tokens),
+        warehouse=round(_STORED_ANSWER * work.rows + _STORED_TOKEN * work.input_tokens) + _NUMBER_STORED * numbers,
     )
