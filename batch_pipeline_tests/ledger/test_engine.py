@@ -4,6 +4,7 @@ import os
 import signal
 import stat
 import threading
+from functools import partial
 from multiprocessing.connection import Connection as Pipe
 from pathlib import Path
 
@@ -12,13 +13,14 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import OperationalError
 
 from batch_pipeline.ledger import jobs, meta
+from batch_pipeline.ledger.engine import Ledger
 from batch_pipeline.ledger.migrations import HEAD
 from batch_pipeline_tests.ledger.rows import job, ledger_in
 from batch_pipeline_tests.processes import at_once, processes
 
 
-def open_and_count_up(folder: Path, _number: int) -> tuple[int, str]:
-    ledger = ledger_in(folder)
+def open_and_count_up(url: str, _folder: Path, _number: int) -> tuple[int, str]:
+    ledger = Ledger(url)
     with ledger.begin() as db:
         counted = meta.count_up(db, "opened")
     with ledger.read() as db:
@@ -27,9 +29,9 @@ def open_and_count_up(folder: Path, _number: int) -> tuple[int, str]:
     return counted, str(revision)
 
 
-def test_processes_that_open_a_new_ledger_at_once_all_find_it_whole(tmp_path: Path) -> None:
+def test_processes_that_open_a_new_ledger_at_once_all_find_it_whole(ledger_url: str, tmp_path: Path) -> None:
     """Two that change a new file to WAL at once get "database is locked", whatever the time-out."""
-    ends = at_once(4, open_and_count_up, tmp_path)
+    ends = at_once(4, partial(open_and_count_up, ledger_url), tmp_path)
     assert sorted(ends) == [(number, HEAD) for number in (1, 2, 3, 4)]
 
 
@@ -60,8 +62,8 @@ def write_and_fail(db: Connection) -> None:
     raise ZeroDivisionError
 
 
-def test_an_exception_takes_everything_back(tmp_path: Path) -> None:
-    ledger = ledger_in(tmp_path)
+def test_an_exception_takes_everything_back(ledger_url: str) -> None:
+    ledger = Ledger(ledger_url)
     with pytest.raises(ZeroDivisionError), ledger.begin() as db:
         write_and_fail(db)
     with ledger.read() as db:
@@ -69,8 +71,8 @@ def test_an_exception_takes_everything_back(tmp_path: Path) -> None:
     ledger.close()
 
 
-def test_a_reader_sees_one_state_and_hinders_no_writer(tmp_path: Path) -> None:
-    ledger = ledger_in(tmp_path)
+def test_a_reader_sees_one_state_and_hinders_no_writer(ledger_url: str) -> None:
+    ledger = Ledger(ledger_url)
     with ledger.read() as db:
         assert meta.get(db, "cursor") is None
         with ledger.begin() as other:
@@ -92,8 +94,8 @@ def test_a_transaction_holds_off_other_writers_from_its_beginning(tmp_path: Path
     impatient.close()
 
 
-def test_threads_share_a_ledger(tmp_path: Path) -> None:
-    ledger = ledger_in(tmp_path)
+def test_threads_share_a_ledger(ledger_url: str) -> None:
+    ledger = Ledger(ledger_url)
 
     def count() -> None:
         for _ in range(10):
@@ -110,19 +112,19 @@ def test_threads_share_a_ledger(tmp_path: Path) -> None:
     ledger.close()
 
 
-def write_and_wait(folder: Path, ready: Pipe) -> None:
-    with ledger_in(folder).begin() as db:
+def write_and_wait(url: str, ready: Pipe) -> None:
+    with Ledger(url).begin() as db:
         jobs.open_job(db, job("half"))
         ready.send("written")
         ready.recv()
 
 
-def test_a_writer_that_is_killed_leaves_no_lock_and_nothing_half_written(tmp_path: Path) -> None:
-    ledger = ledger_in(tmp_path)
+def test_a_writer_that_is_killed_leaves_no_lock_and_nothing_half_written(ledger_url: str) -> None:
+    ledger = Ledger(ledger_url)
     with ledger.begin() as db:
         jobs.open_job(db, job("whole"))
     ours, theirs = processes.Pipe()
-    writer = processes.Process(target=write_and_wait, args=(tmp_path, theirs))
+    writer = processes.Process(target=write_and_wait, args=(ledger_url, theirs))
     writer.start()
     assert ours.recv() == "written"
     assert writer.pid is not None

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,6 @@ import pytest
 from batch_pipeline.ledger import fingerprints
 from batch_pipeline.ledger.engine import Ledger
 from batch_pipeline.ledger.fingerprints import Holder
-from batch_pipeline_tests.ledger.rows import ledger_in
 from batch_pipeline_tests.processes import at_once
 
 MANY = 40_000
@@ -16,8 +16,8 @@ MANY = 40_000
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Generator[Ledger]:
-    made = ledger_in(tmp_path)
+def ledger(ledger_url: str) -> Generator[Ledger]:
+    made = Ledger(ledger_url)
     yield made
     made.close()
 
@@ -48,21 +48,23 @@ def test_a_job_frees_only_its_own(ledger: Ledger) -> None:
         assert set(fingerprints.holders(db, ["a", "b"])) == {"b"}
 
 
-def take_all(folder: Path, number: int) -> list[str]:
-    """Each process wants all of them, beginning elsewhere; those that it got."""
-    ledger, names = ledger_in(folder), [f"{n:03d}" for n in range(200)]
+def take_all(url: str, _folder: Path, number: int) -> list[str]:
+    """Each process wants all of them, in overlapping pieces; those that it got."""
+    ledger, names = Ledger(url), [f"{n:03d}" for n in range(200)]
     mine: list[str] = []
     for start in range(0, 200, 20):
-        chunk = [names[(start + number * 50 + n) % 200] for n in range(20)]
-        with ledger.begin() as db:
+        chunk = [names[(start + n) % 200] for n in range(-number, 20)]
+        with ledger.begin(alone=False) as db:
             held = fingerprints.take(db, f"job-{number}", wanted(*chunk))
         mine += [name for name in chunk if name not in held]
     ledger.close()
     return mine
 
 
-def test_processes_that_take_the_same_at_once_share_it_without_overlap(tmp_path: Path, ledger: Ledger) -> None:
-    taken = [name for mine in at_once(4, take_all, tmp_path) for name in mine]
+def test_processes_that_take_the_same_at_once_share_it_without_overlap(
+    ledger_url: str, tmp_path: Path, ledger: Ledger
+) -> None:
+    taken = [name for mine in at_once(4, partial(take_all, ledger_url), tmp_path) for name in mine]
     assert sorted(taken) == [f"{n:03d}" for n in range(200)]
     with ledger.read() as db:
         assert len(fingerprints.holders(db, taken)) == 200

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,13 +12,13 @@ from batch_pipeline.errors import PlanSuperseded, UnknownJob
 from batch_pipeline.ledger import fingerprints, jobs
 from batch_pipeline.ledger.engine import Ledger
 from batch_pipeline.ledger.jobs import Job
-from batch_pipeline_tests.ledger.rows import job, ledger_in
+from batch_pipeline_tests.ledger.rows import job
 from batch_pipeline_tests.processes import at_once
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Generator[Ledger]:
-    made = ledger_in(tmp_path)
+def ledger(ledger_url: str) -> Generator[Ledger]:
+    made = Ledger(ledger_url)
     yield made
     made.close()
 
@@ -32,16 +33,18 @@ def begun(ledger: Ledger, planner: str, job_id: str = "job") -> Job:
         return jobs.begin_plan(db, jobs.get(db, job_id), planner)
 
 
-def open_same(folder: Path, number: int) -> str:
-    ledger = ledger_in(folder)
+def open_same(url: str, _folder: Path, number: int) -> str:
+    ledger = Ledger(url)
     with ledger.begin() as db:
         made = jobs.open_job(db, job(f"job-{number}", key="the same"))
     ledger.close()
     return made.job_id
 
 
-def test_a_call_that_is_repeated_by_several_processes_finds_one_job(tmp_path: Path, ledger: Ledger) -> None:
-    ends = at_once(4, open_same, tmp_path)
+def test_a_call_that_is_repeated_by_several_processes_finds_one_job(
+    ledger_url: str, tmp_path: Path, ledger: Ledger
+) -> None:
+    ends = at_once(4, partial(open_same, ledger_url), tmp_path)
     with ledger.read() as db:
         assert [found.job_id for found in jobs.newest(db)] == [ends[0]]
     assert len(set(ends)) == 1

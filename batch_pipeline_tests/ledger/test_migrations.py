@@ -12,9 +12,9 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, inspect
 
 from batch_pipeline.ledger import meta, migrations
+from batch_pipeline.ledger.engine import Ledger
 from batch_pipeline.ledger.migrations import HEAD
 from batch_pipeline.ledger.tables import metadata
-from batch_pipeline_tests.ledger.rows import ledger_in
 
 FOLDER = str(Path(migrations.__file__).parent)
 
@@ -27,8 +27,8 @@ def migrate(engine: Engine, revision: str) -> None:
         (command.downgrade if revision == "base" else command.upgrade)(config, revision)
 
 
-def test_the_tables_and_the_migrations_agree(tmp_path: Path) -> None:
-    ledger = ledger_in(tmp_path)
+def test_the_tables_and_the_migrations_agree(ledger_url: str) -> None:
+    ledger = Ledger(ledger_url)
     migrate(ledger.engine, "base")  # a new one is made from the tables themselves
     migrate(ledger.engine, "head")
     with ledger.read() as db:
@@ -37,9 +37,9 @@ def test_the_tables_and_the_migrations_agree(tmp_path: Path) -> None:
     ledger.close()
 
 
-def test_a_new_ledger_is_as_one_that_took_every_step(tmp_path: Path) -> None:
+def test_a_new_ledger_is_as_one_that_took_every_step(ledger_url: str) -> None:
     """It is made without Alembic, whose import is a fifth of a small plan."""
-    ledger = ledger_in(tmp_path)
+    ledger = Ledger(ledger_url)
     made = schema_of(ledger.engine)
     migrate(ledger.engine, "base")
     migrate(ledger.engine, "head")
@@ -65,8 +65,8 @@ def test_head_is_the_newest_revision_of_the_folder() -> None:
     assert ScriptDirectory(FOLDER).get_heads() == [HEAD]
 
 
-def test_a_downgrade_takes_everything_away_and_an_upgrade_brings_it_back(tmp_path: Path) -> None:
-    ledger = ledger_in(tmp_path)
+def test_a_downgrade_takes_everything_away_and_an_upgrade_brings_it_back(ledger_url: str) -> None:
+    ledger = Ledger(ledger_url)
     migrate(ledger.engine, "base")
     assert inspect(ledger.engine).get_table_names() == ["alembic_version"]
     migrate(ledger.engine, "head")
@@ -74,22 +74,20 @@ def test_a_downgrade_takes_everything_away_and_an_upgrade_brings_it_back(tmp_pat
     ledger.close()
 
 
-def test_a_ledger_that_is_up_to_date_is_opened_without_alembic(tmp_path: Path) -> None:
+def test_a_ledger_that_is_up_to_date_is_opened_without_alembic(ledger_url: str) -> None:
     """Importing it costs 0.4 s, at each start of the command."""
-    ledger_in(tmp_path).engine.dispose()
+    Ledger(ledger_url).engine.dispose()
     script = (
-        "import sys; from pathlib import Path;"
-        "from batch_pipeline_tests.ledger.rows import ledger_in;"
-        "ledger_in(Path(sys.argv[1])).engine; assert 'alembic' not in sys.modules"
+        "import sys; from batch_pipeline.ledger.engine import Ledger;"
+        "Ledger(sys.argv[1]).engine; assert 'alembic' not in sys.modules"
     )
-    subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=True)
+    subprocess.run([sys.executable, "-c", script, ledger_url], check=True)
 
 
 KILLED_IN_THE_MIDDLE = """
 import os, sys
-from pathlib import Path
 from sqlalchemy import Engine, event
-from batch_pipeline_tests.ledger.rows import ledger_in
+from batch_pipeline.ledger.engine import Ledger
 
 made = []
 
@@ -99,15 +97,14 @@ def count(connection, cursor, statement, *rest):
     if len(made) == 5:
         os._exit(9)
 
-ledger_in(Path(sys.argv[1])).engine
+Ledger(sys.argv[1]).engine
 """
 
 
-def test_a_process_that_dies_while_it_makes_the_tables_leaves_the_next_one_to_make_them(tmp_path: Path) -> None:
-    died = subprocess.run([sys.executable, "-c", KILLED_IN_THE_MIDDLE, str(tmp_path)], check=False)
+def test_a_process_that_dies_while_it_makes_the_tables_leaves_the_next_one_to_make_them(ledger_url: str) -> None:
+    died = subprocess.run([sys.executable, "-c", KILLED_IN_THE_MIDDLE, ledger_url], check=False)
     assert died.returncode == 9
-    assert (tmp_path / "var" / "ledger.db").exists()
-    ledger = ledger_in(tmp_path)
+    ledger = Ledger(ledger_url)
     with ledger.begin() as db:
         assert meta.count_up(db, "counter") == 1
     ledger.close()

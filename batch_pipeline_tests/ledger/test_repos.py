@@ -1,17 +1,16 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from pathlib import Path
 
 import pytest
 
+from batch_pipeline.ledger.engine import Ledger
 from batch_pipeline.ledger.repos import Repo, Repos
-from batch_pipeline_tests.ledger.rows import ledger_in
 
 
 @pytest.fixture
-def repos(tmp_path: Path) -> Generator[Repos]:
-    ledger = ledger_in(tmp_path)
+def repos(ledger_url: str) -> Generator[Repos]:
+    ledger = Ledger(ledger_url)
     yield Repos(ledger)
     ledger.close()
 

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import fields, replace
-from pathlib import Path
 
 import pytest
 from sqlalchemy import JSON, insert, update
@@ -16,7 +15,7 @@ from batch_pipeline.ledger.repos import Repo
 from batch_pipeline.ledger.rows import compare_and_set, row_of
 from batch_pipeline.ledger.sends import Send
 from batch_pipeline.ledger.tables import metadata, sends
-from batch_pipeline_tests.ledger.rows import batch, fill, job, ledger_in
+from batch_pipeline_tests.ledger.rows import batch, fill, job
 
 SEND = Send("job-0000", 1, "claim", "account", 1.5, file_id="file-1", uploaded_at=2.25)
 CHANGED: dict[str, object] = {
@@ -35,8 +34,8 @@ CHANGED: dict[str, object] = {
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Generator[Ledger]:
-    made = ledger_in(tmp_path)
+def ledger(ledger_url: str) -> Generator[Ledger]:
+    made = Ledger(ledger_url)
     fill(made)
     with made.begin() as db:
         db.execute(insert(sends).values(vars(SEND)))

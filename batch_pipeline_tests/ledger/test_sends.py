@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from batch_pipeline.ledger import sends
 from batch_pipeline.ledger.engine import Ledger
 from batch_pipeline.ledger.sends import Send
-from batch_pipeline_tests.ledger.rows import fill, ledger_in
+from batch_pipeline_tests.ledger.rows import fill
 from batch_pipeline_tests.processes import at_once
 
 BATCH = "job-0000"
@@ -18,8 +19,8 @@ MARKED = Send(BATCH, 1, "marked", "account", 1.0, file_id="file-9", uploaded_at=
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Generator[Ledger]:
-    made = ledger_in(tmp_path)
+def ledger(ledger_url: str) -> Generator[Ledger]:
+    made = Ledger(ledger_url)
     fill(made, count=2)
     yield made
     made.close()
@@ -39,16 +40,18 @@ def written(ledger: Ledger, send: Send, **values: object) -> Send:
     return changed
 
 
-def claim_once(folder: Path, _number: int) -> str | None:
-    ledger = ledger_in(folder)
+def claim_once(url: str, _folder: Path, _number: int) -> str | None:
+    ledger = Ledger(url)
     with ledger.begin() as db:
         send = sends.claim(db, BATCH, "account")
     ledger.close()
     return send and send.claim
 
 
-def test_of_eight_processes_that_claim_a_batch_at_once_one_has_it(tmp_path: Path, ledger: Ledger) -> None:
-    claims = [claim for claim in at_once(8, claim_once, tmp_path) if claim is not None]
+def test_of_eight_processes_that_claim_a_batch_at_once_one_has_it(
+    ledger_url: str, tmp_path: Path, ledger: Ledger
+) -> None:
+    claims = [claim for claim in at_once(8, partial(claim_once, ledger_url), tmp_path) if claim is not None]
     with ledger.read() as db:
         assert [send.claim for send in sends.of_batch(db, BATCH)] == claims
     assert len(claims) == 1
