@@ -36,7 +36,9 @@ def answer_batch(pipeline: Pipeline, provider: Provider, batch: Batch, send: Sen
         ProviderError: No request would fare better; what was answered is kept, and the next turn goes on.
         DamagedFile: The plan's file is gone, or another one.
     """
-    lock = FileLock(pipeline.folder(batch.job_id).answering(batch.number), mode=0o600, blocking=False)
+    folder = pipeline.folder(batch.job_id)
+    folder.make()
+    lock = FileLock(folder.answering(batch.number), mode=0o600, blocking=False)
     try:
         lock.acquire()
     except Timeout:

@@ -72,6 +72,7 @@ def download(pipeline: Pipeline, batch: Batch, look: int = 1) -> Files:
 
 def _fetch(provider: Provider, file_id: str, folder: JobFolder, final: Path) -> bool:
     """False where the provider no longer has the file."""
+    folder.make()
     with half(final) as temporary:
         try:
             told = provider.download(file_id, temporary)
