@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, delete, insert, select, text
 
 from batch_pipeline.ledger.rows import among, insert_many
 from batch_pipeline.ledger.tables import given_up, inflight, waits
@@ -27,15 +28,34 @@ def take(db: Connection, job_id: str, wanted: Mapping[str, str]) -> dict[str, Ho
     """Takes the fingerprints of `wanted` (fingerprint to custom_id) that are free.
 
     Returns:
-        Those that were not free, with their holders; a holder may be this very job.
+        Those that were not free, with their holders; a holder may be this very job, under another custom_id.
     """
+    given = {"job_id": job_id, "wanted": json.dumps(wanted, sort_keys=True)}
+    if not wanted or db.execute(_TAKE[db.dialect.name], given).rowcount == len(wanted):
+        return {}
     held = holders(db, list(wanted))
+<<<<<<< Updated upstream
     rows = sorted((fingerprint, job_id, name) for fingerprint, name in wanted.items() if fingerprint not in held)
     while insert_many(db, inflight, ["fingerprint", "job_id", "custom_id"], rows, unless_there=True) < len(rows):
         now = holders(db, [row[0] for row in rows])  # on Postgres, another plan may take some meanwhile, or free them
         held |= {fingerprint: holder for fingerprint, holder in now.items() if holder.job_id != job_id}
         rows = [row for row in rows if row[0] not in now]
     return held
+=======
+    return {fp: holder for fp, holder in held.items() if holder != Holder(job_id, wanted[fp])}
+
+
+_INSERT = """
+    INSERT INTO inflight (fingerprint, job_id, custom_id)
+    SELECT key, :job_id, value FROM {rows} WHERE true ON CONFLICT DO NOTHING
+"""
+_TAKE = {
+    "sqlite": text(_INSERT.format(rows="json_each(:wanted)")),
+    "postgresql": text(_INSERT.format(rows="json_each_text(CAST(:wanted AS JSON))")),
+}
+"""One statement that looks and takes: half the time of two, and of a row each. Sorted, an index is walked through once,
+and two that take the same wait for each other in turn."""
+>>>>>>> Stashed changes
 
 
 def holders(db: Connection, fingerprints: Sequence[str]) -> dict[str, Holder]:
@@ -85,7 +105,7 @@ def a_reason(db: Connection, job_ids: Sequence[str]) -> str | None:
 
 def forget_given_up(db: Connection, fingerprints: Sequence[str]) -> None:
     """A person asks for these again."""
-    if fingerprints and db.scalar(select(given_up.c.fingerprint).limit(1)) is not None:
+    if fingerprints and _any_given_up(db):
         db.execute(delete(given_up).where(among(db, given_up.c.fingerprint, fingerprints)))
 
 
@@ -106,4 +126,10 @@ def give_up_again(db: Connection, rows: Sequence[Mapping[str, object]]) -> None:
 
 def which_given_up(db: Connection, fingerprints: Sequence[str]) -> set[str]:
     """Those of the fingerprints that nobody asks again."""
+    if not _any_given_up(db):
+        return set()
     return set(db.scalars(select(given_up.c.fingerprint).where(among(db, given_up.c.fingerprint, fingerprints))))
+
+
+def _any_given_up(db: Connection) -> bool:
+    return db.scalar(select(given_up.c.fingerprint).limit(1)) is not None

@@ -30,12 +30,14 @@ def test_what_is_free_is_taken_and_what_is_held_is_told_with_its_holder(ledger: 
     with ledger.begin() as db:
         assert fingerprints.take(db, "one", wanted("a", "b")) == {}
         assert fingerprints.take(db, "two", wanted("b", "c")) == {"b": Holder("one", "id-of-b")}
-        assert fingerprints.take(db, "two", wanted("c")) == {"c": Holder("two", "id-of-c")}
+        assert fingerprints.take(db, "two", {"c": "another", "d": "id-of-d"}) == {"c": Holder("two", "id-of-c")}
+        assert fingerprints.take(db, "two", wanted("c", "d")) == {}
         assert fingerprints.take(db, "two", {}) == {}
         assert {fp: who.job_id for fp, who in fingerprints.holders(db, ["a", "b", "c", "d"]).items()} == {
             "a": "one",
             "b": "one",
             "c": "two",
+            "d": "two",
         }
 
 

@@ -14,7 +14,7 @@ import orjson
 from batch_pipeline.batches.money.tokens import TokenCounter, framing_tokens
 from batch_pipeline.batches.requests.candidates import CHUNK_BYTES, Asked, Chunk
 from batch_pipeline.batches.requests.content import for_model, in_form_of, media_tokens, text_of, turns_in_form_of
-from batch_pipeline.batches.requests.counting import Counting
+from batch_pipeline.batches.requests.counting import Counting, Counts
 from batch_pipeline.batches.requests.custom_id import custom_id
 from batch_pipeline.batches.requests.envelope import Envelope, Turns
 from batch_pipeline.batches.requests.rendering import Columns, column_filler, renderer
@@ -82,11 +82,12 @@ class Asking:
         self._cited = snapshot.citations
         self._model = counter.model
         self._counter = counter
-        self._constant = 0 if self._embeds else counter.count(self._envelope.constant_text) + framing_tokens()
+        counting = counting or Counting(counter)
+        self._constant = (lambda: [0]) if self._embeds else self._begin_constant(counting)
         self._texts: TextAsking | None = None
         if isinstance(task.prompt, str) and not self._embeds:
             fill = column_filler(task.prompt, task.truncate_at)
-            self._texts = TextAsking(fill, self._envelope, counting or Counting(counter), self._constant)
+            self._texts = TextAsking(fill, self._envelope, counting, self._constant)
 
     def chunks(self, batch: pa.RecordBatch) -> Generator[Chunk]:
         """One chunk, or several where what is asked of the records is large."""
@@ -96,6 +97,10 @@ class Asking:
         length = max(1, batch.num_rows * CHUNK_BYTES // max(batch.nbytes, CHUNK_BYTES))
         for start in range(0, batch.num_rows, length):
             yield self._texts.chunk(cast(Columns, batch.slice(start, length).to_pydict()))
+
+    def _begin_constant(self, counting: Counting) -> Counts:
+        counts = counting.begin([orjson.dumps(self._envelope.constant_text)])
+        return lambda: [tokens + framing_tokens() for tokens in counts()]
 
     def _by_record(self, rows: Sequence[Record]) -> Generator[Chunk]:
         gathered = _Gathered()
@@ -140,7 +145,8 @@ class Asking:
 
         def count(wanted: Sequence[str]) -> list[int]:
             counted = self._counter.count_many([gathered.texts[fingerprint] for fingerprint in wanted])
-            media = (self._constant + gathered.media_tokens[fingerprint] for fingerprint in wanted)
+            (constant,) = self._constant()
+            media = (constant + gathered.media_tokens[fingerprint] for fingerprint in wanted)
             return [tokens + more for tokens, more in zip(counted, media, strict=True)]
 
         return Chunk(

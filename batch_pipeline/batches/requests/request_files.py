@@ -6,9 +6,11 @@ Lines and rows stream to disk; what is in memory does not grow with the job.
 from __future__ import annotations
 
 import hashlib
+from bisect import bisect_right
 from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, NamedTuple
@@ -171,21 +173,22 @@ class _RequestFile:
 
     def take(self, requests: Sequence[Request], limits: Limits) -> int:
         """Writes as many of the requests as there is room for, in their order; one at least where it is empty."""
-        taken: list[bytes] = []
-        for request in requests:
-            tokens = request.input_tokens
-            size, inputs = self._bytes + len(request.line), self._inputs + len(request.inputs)
-            full = size > limits.max_bytes or inputs > limits.max_requests
-            full = full or (limits.max_tokens is not None and self._input_tokens + tokens > limits.max_tokens)
-            if full and self._tokens:
-                break
-            taken.append(request.line)
-            self._bytes, self._inputs, self._input_tokens = size, inputs, self._input_tokens + tokens
-            self._tokens.append(tokens)
-        content = b"".join(taken)
+        tokens = [request.input_tokens for request in requests]
+        sizes = list(accumulate((len(request.line) for request in requests), initial=self._bytes))
+        inputs = list(accumulate((len(request.inputs) for request in requests), initial=self._inputs))
+        totals = list(accumulate(tokens, initial=self._input_tokens))
+        # of sums that only grow, those within a limit come first
+        taken = min(bisect_right(sizes, limits.max_bytes), bisect_right(inputs, limits.max_requests)) - 1
+        if limits.max_tokens is not None:
+            taken = min(taken, bisect_right(totals, limits.max_tokens) - 1)
+        if not self._tokens:
+            taken = max(taken, 1)
+        content = b"".join([request.line for request in requests[:taken]])
         self._handle.write(content)
         self._digest.update(content)
-        return len(taken)
+        self._bytes, self._inputs, self._input_tokens = sizes[taken], inputs[taken], totals[taken]
+        self._tokens += tokens[:taken]
+        return taken
 
     def finish(self) -> FilePlan:
         self._handle.close()

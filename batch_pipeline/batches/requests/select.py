@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from batch_pipeline.warehouse.connection import Warehouse
 
-CHUNK = 5_000
-"""Records that are in memory at a time: with 10,000 a plan of 50,000 took 170 MB more, and no second less."""
+CHUNK = 10_000
+"""Records that are in memory at a time, and a transaction of the ledger."""
 
 WINDOW = 50_000
 """Records whose texts are put in order at a time."""
@@ -231,11 +231,13 @@ def _wanted(
     ]
     further = [quoted(name) for name in used if name not in ("record_id", "repo", "night")]
     order = _order(task, selection, columns)
+    # a number for each would put all columns in order twice
+    place = order if order == "record_id" else f"row_number() OVER (ORDER BY {order})"
     limit = f"LIMIT {int(selection.limit)}" if selection.limit is not None else ""
     hashed = f"""
         WITH selected AS ({selected}),
         hashed AS (
-            SELECT {", ".join([*own, *further])}, row_number() OVER (ORDER BY {order}) AS place
+            SELECT {", ".join([*own, *further])}, {place} AS place
             FROM selected
         )
     """  # noqa: S608 - names are quoted, values are bound
@@ -245,12 +247,13 @@ def _wanted(
     """  # noqa: S608 - the same
     window = f"""
         WITH selected AS ({selected}),
-        hashed AS (SELECT {", ".join([*own, *further])} FROM selected)
-        SELECT hashed.*
-        FROM hashed
-        JOIN _asked USING (record_id)
-        WHERE _asked.place BETWEEN $first AND $last
-        ORDER BY _asked.place
+        wanted AS (
+            SELECT selected.*, _asked.place AS _place
+            FROM selected
+            JOIN _asked USING (record_id)
+            WHERE _asked.place BETWEEN $first AND $last
+        )
+        SELECT {", ".join([*own, *further])} FROM wanted ORDER BY _place
     """  # noqa: S608 - the same
     return {"wanted": f"{hashed} SELECT * EXCLUDE (place) {asked}", "keys": keys, "window": window}
 

@@ -28,11 +28,11 @@ class TextAsking:
         fill: Fills the prompt in.
         envelope: Makes lines and fingerprints.
         counter: Counts what the model would read, here or beside.
-        constant: Tokens that every request has beside its text.
+        constant: Gives the tokens that every request has beside its text.
     """
 
     def __init__(
-        self, fill: Callable[[Columns], list[str]], envelope: Envelope, counter: Counting, constant: int
+        self, fill: Callable[[Columns], list[str]], envelope: Envelope, counter: Counting, constant: Counts
     ) -> None:
         self._fill = fill
         self._envelope = envelope
@@ -42,7 +42,7 @@ class TextAsking:
     def chunk(self, columns: Columns) -> Chunk:
         """What is asked of these records; identical requests are one."""
         texts = self._fill(columns)
-        bodies = [orjson.dumps(text) for text in texts]
+        bodies = json_strings(texts)
         fingerprints = self._envelope.fingerprints(bodies)
         record_ids = [str(record_id) for record_id in columns["record_id"]]
         names = [custom_id(record_id) for record_id in record_ids]
@@ -64,4 +64,16 @@ class TextAsking:
 
     def _count(self, bodies: Sequence[bytes], first: Mapping[str, int], wanted: Sequence[str]) -> Counts:
         counts = self._counter.begin([bodies[first[fingerprint]] for fingerprint in wanted])
-        return lambda: [self._constant + tokens for tokens in counts()]
+        return lambda: self._in_all(counts())
+
+    def _in_all(self, counts: Sequence[int]) -> list[int]:
+        (constant,) = self._constant()
+        return [constant + tokens for tokens in counts]
+
+
+def json_strings(texts: Sequence[str]) -> list[bytes]:
+    """Each text as JSON. In one go: for a text alone orjson takes eight times its memory, and ten times as long.
+
+    Indented, the texts are apart by a line feed, which no string of JSON has in it.
+    """
+    return orjson.dumps(texts, option=orjson.OPT_INDENT_2)[4:-2].split(b",\n  ") if texts else []
