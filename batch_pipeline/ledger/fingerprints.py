@@ -30,32 +30,33 @@ def take(db: Connection, job_id: str, wanted: Mapping[str, str]) -> dict[str, Ho
     Returns:
         Those that were not free, with their holders; a holder may be this very job, under another custom_id.
     """
-    given = {"job_id": job_id, "wanted": json.dumps(wanted, sort_keys=True)}
-    if not wanted or db.execute(_TAKE[db.dialect.name], given).rowcount == len(wanted):
-        return {}
-    held = holders(db, list(wanted))
-<<<<<<< Updated upstream
-    rows = sorted((fingerprint, job_id, name) for fingerprint, name in wanted.items() if fingerprint not in held)
-    while insert_many(db, inflight, ["fingerprint", "job_id", "custom_id"], rows, unless_there=True) < len(rows):
-        now = holders(db, [row[0] for row in rows])  # on Postgres, another plan may take some meanwhile, or free them
-        held |= {fingerprint: holder for fingerprint, holder in now.items() if holder.job_id != job_id}
-        rows = [row for row in rows if row[0] not in now]
+    held: dict[str, Holder] = {}
+    rest = wanted
+    while _insert(db, job_id, rest) < len(rest):
+        now = holders(db, list(rest))
+        held |= {
+            fingerprint: holder for fingerprint, holder in now.items() if holder != Holder(job_id, rest[fingerprint])
+        }
+        rest = {fp: name for fp, name in rest.items() if fp not in now}  # on Postgres, others free some meanwhile
     return held
-=======
-    return {fp: holder for fp, holder in held.items() if holder != Holder(job_id, wanted[fp])}
+
+
+def _insert(db: Connection, job_id: str, wanted: Mapping[str, str]) -> int:
+    """Takes what is free in one statement, half the time of looking first, and of a row each; how many.
+
+    In their order: an index is walked through once, and two that take the same wait for each other in turn.
+    """
+    if not wanted:
+        return 0
+    sql = _INSERT.format(rows="json_each(:wanted)" if db.dialect.name == "sqlite" else _ROWS_ON_POSTGRES)
+    return db.execute(text(sql), {"job_id": job_id, "wanted": json.dumps(wanted, sort_keys=True)}).rowcount
 
 
 _INSERT = """
     INSERT INTO inflight (fingerprint, job_id, custom_id)
     SELECT key, :job_id, value FROM {rows} WHERE true ON CONFLICT DO NOTHING
 """
-_TAKE = {
-    "sqlite": text(_INSERT.format(rows="json_each(:wanted)")),
-    "postgresql": text(_INSERT.format(rows="json_each_text(CAST(:wanted AS JSON))")),
-}
-"""One statement that looks and takes: half the time of two, and of a row each. Sorted, an index is walked through once,
-and two that take the same wait for each other in turn."""
->>>>>>> Stashed changes
+_ROWS_ON_POSTGRES = "json_each_text(CAST(:wanted AS JSON))"
 
 
 def holders(db: Connection, fingerprints: Sequence[str]) -> dict[str, Holder]:

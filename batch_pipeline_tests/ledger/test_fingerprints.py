@@ -57,7 +57,7 @@ def take_all(url: str, _folder: Path, number: int) -> list[str]:
     for start in range(0, 200, 20):
         chunk = [names[(start + n) % 200] for n in range(-number, 20)]
         with ledger.begin(alone=False) as db:
-            held = fingerprints.take(db, f"job-{number}", wanted(*chunk))
+            held = fingerprints.take(db, f"job-{number}", {name: f"{name} at {start}" for name in chunk})
         mine += [name for name in chunk if name not in held]
     ledger.close()
     return mine
