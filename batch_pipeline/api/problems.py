@@ -19,6 +19,7 @@ from starlette.routing import compile_path
 from batch_pipeline.errors import (
     Disabled,
     LedgerReplaced,
+    LedgerUnavailable,
     MissingKey,
     PipelineError,
     PlanSuperseded,
@@ -96,6 +97,7 @@ _STATUSES: tuple[tuple[type[PipelineError] | tuple[type[PipelineError], ...], in
     (UnknownTask, 404, "unknown-task"),
     (Disabled, 409, "disabled"),
     ((WarehouseBusy, LedgerReplaced, PlanSuperseded), 503, "busy"),
+    (LedgerUnavailable, 503, "ledger"),
     (MissingKey, 409, "no-key"),
     (ProviderError, 502, "provider"),
     (UnpricedModel, 409, "no-price"),

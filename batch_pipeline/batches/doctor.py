@@ -17,6 +17,7 @@ from batch_pipeline.batches.standing.due import past_window
 from batch_pipeline.batches.standing.status import JobStatus, statuses
 from batch_pipeline.errors import PipelineError, UsageError
 from batch_pipeline.ledger import jobs, sends
+from batch_pipeline.ledger.postgres import unsafe_settings
 from batch_pipeline.tasks.registry import load_tasks
 
 FREE_BYTES = 1024**3
@@ -55,6 +56,8 @@ def _ledger(pipeline: Pipeline) -> Says:
     with pipeline.ledger.read() as db:
         if db.dialect.name == "sqlite" and (wrong := db.scalar(text("PRAGMA quick_check"))) != "ok":
             yield "problem", f"damaged: {wrong}. Move it away and run `recover`: it comes back from the folders."
+        for name in unsafe_settings(db):
+            yield "problem", f"`{name}` is off at its server: a crash takes back what was committed. Switch it on."
         dead = [job.job_id for job in jobs.not_closed(db) if job.planned_at is None]
     if dead:
         yield "note", f"{len(dead)} plans are under way, or were left by a process that died: {', '.join(dead)}."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy import URL, Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from batch_pipeline.errors import InvalidSettings, LedgerUnavailable
@@ -24,6 +24,7 @@ _SESSION = {
     "lock_timeout": LOCK_SECONDS * 1000,
     "statement_timeout": STATEMENT_SECONDS * 1000,
 }
+_SAFE = ("fsync", "full_page_writes", "synchronous_commit")
 _KEEPALIVE = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
 
 
@@ -61,6 +62,13 @@ def engine_of(url: URL) -> Engine:
 def readers(connection: Connection) -> Connection:
     """The same connection, for a transaction that sees one state throughout and writes nothing."""
     return connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+
+
+def unsafe_settings(db: Connection) -> list[str]:
+    """Settings of the server without which a crash of its machine takes back what was committed."""
+    if db.dialect.name != "postgresql":
+        return []
+    return [name for name in _SAFE if db.scalar(text(f"SHOW {name}")) == "off"]
 
 
 def unavailable(url: URL, error: DBAPIError) -> LedgerUnavailable | None:

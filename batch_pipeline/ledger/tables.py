@@ -5,9 +5,11 @@ Changed only together with a migration; `test_migrations.py` compares the two.
 
 from __future__ import annotations
 
-from sqlalchemy import JSON, Column, Float, ForeignKey, Index, Integer, MetaData, String, Table, Text
+from sqlalchemy import JSON, BigInteger, Column, Float, ForeignKey, Index, Integer, MetaData, String, Table, Text
 
 metadata = MetaData()
+
+_Large = BigInteger().with_variant(Integer, "sqlite")  # there, every integer has room enough
 
 jobs = Table(
     "jobs",
@@ -34,7 +36,7 @@ jobs = Table(
     Column("reused", Integer, nullable=False),  # records whose answer was bought before
     Column("waiting", Integer, nullable=False),  # records whose request another job has in flight
     Column("unsendable", Integer, nullable=False),  # records too large for a file
-    Column("input_tokens", Integer, nullable=False),
+    Column("input_tokens", _Large, nullable=False),
     Column("estimate_usd", Float, nullable=False),
     Column("bound_usd", Float, nullable=False),
     Column("taken", JSON, nullable=False),  # of an attempt: records taken over from the one before, by outcome
@@ -58,7 +60,7 @@ batches = Table(
     Column("bytes", Integer, nullable=False),
     Column("requests", Integer, nullable=False),
     Column("records", Integer, nullable=False),
-    Column("input_tokens", Integer, nullable=False),
+    Column("input_tokens", _Large, nullable=False),
     Column("estimate_usd", Float, nullable=False),
     Column("bound_usd", Float, nullable=False),
     Column("wait_kind", String),  # why it is planned and not sent: budget, capacity, refused, canary, stopped (by it)
@@ -151,7 +153,7 @@ repos = Table(
     "repos",
     metadata,
     Column("name", String, primary_key=True),
-    Column("github_id", Integer),
+    Column("github_id", _Large),
     Column("source", String, nullable=False),
     Column("issues_since", String),
     Column("comments_since", String),
@@ -180,7 +182,7 @@ webhooks = Table(
     "webhooks",
     metadata,
     Column("webhook_id", String, primary_key=True),  # what was taken once is not taken again
-    Column("signed_at", Integer, nullable=False),
+    Column("signed_at", _Large, nullable=False),
     Column("received_at", Float, nullable=False, index=True),
     Column("remote_id", String, nullable=False),  # of the batch that it tells of
     Column("looked_at", Float),  # when that batch was asked for

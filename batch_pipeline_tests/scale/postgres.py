@@ -21,7 +21,7 @@ START_SECONDS = 30.0
 
 Mode = Literal["immediate", "fast"]
 
-_QUICK = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
+_QUICK = ("fsync=off", "full_page_writes=off")
 _SMALL = ("shared_buffers=32MB", "max_connections=100", "max_wal_size=256MB", "autovacuum_naptime=5s")
 
 

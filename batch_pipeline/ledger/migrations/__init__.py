@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Engine, inspect, text
 
 from batch_pipeline.ledger.tables import metadata
 
-HEAD = "0003"
+HEAD = "0004"
 """The newest revision; `test_migrations.py` compares it with the folder."""
 
 
