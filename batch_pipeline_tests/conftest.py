@@ -14,8 +14,9 @@ from batch_pipeline.local_server import LocalServerOptions, RunningServer, start
 from batch_pipeline.settings import Settings
 from batch_pipeline_tests.books import Books
 from batch_pipeline_tests.scale.fixtures import Place, ledger_url, place, postgres, pytest_generate_tests
+from batch_pipeline_tests.scale.object_storage import object_storage
 
-__all__ = ["ledger_url", "place", "postgres", "pytest_generate_tests"]
+__all__ = ["ledger_url", "object_storage", "place", "postgres", "pytest_generate_tests"]
 
 
 def pytest_configure() -> None:

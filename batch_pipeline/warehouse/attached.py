@@ -151,7 +151,7 @@ class AttachedStore(ABC):
     def _opened(self, *, read_only: bool) -> DuckDBPyConnection:
         import duckdb
 
-        connection = duckdb.connect(config={**extensions.NO_DOWNLOADS, "allow_persistent_secrets": False})
+        connection = duckdb.connect(config={**extensions.CHECKED_HERE, "allow_persistent_secrets": False})
         try:
             connection.execute(f"SET GLOBAL TimeZone = 'UTC'; SET GLOBAL temp_directory = {text_literal(_spill())}")
             self._attach(connection, read_only=read_only)

@@ -96,15 +96,20 @@ class LakeStore(AttachedStore):
             ) from None
 
 
-def partitions(connection: DuckDBPyConnection) -> bool:
-    """Whether tables can be partitioned here: what is used is attached from a lake."""
-    found = connection.execute(_TYPE).fetchone()
-    return found == ("ducklake",)
+def is_lake(connection: DuckDBPyConnection) -> bool:
+    """Whether what is used here is attached from a lake: its tables can be partitioned."""
+    return connection.execute(_TYPE).fetchone() == ("ducklake",)
 
 
 def partition(connection: DuckDBPyConnection, table: str) -> None:
     """What is written to the table from now on lies apart for each repository and night."""
     connection.execute(f"ALTER TABLE {quoted(table)} SET PARTITIONED BY (repo, night)")
+
+
+def keep_in_catalogue(connection: DuckDBPyConnection, table: str) -> None:
+    """The few rows of this table lie in the catalogue, and in no file."""
+    name = text_literal(table)
+    connection.execute(f"CALL {ATTACHED}.set_option('data_inlining_row_limit', 100, table_name => {name})")
 
 
 _TYPE = "SELECT type FROM duckdb_databases() WHERE database_name = current_database()"

@@ -12,18 +12,42 @@ from batch_pipeline.warehouse.names import text_literal
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-NO_DOWNLOADS = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
-"""Configuration of a connection: nothing is fetched because a query happens to need it."""
+NO_DOWNLOADS: dict[str, str | bool | int | float | list[str]] = {
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+}
+"""Nothing is fetched because a query happens to need it."""
+CHECKED_HERE: dict[str, str | bool | int | float | list[str]] = {**NO_DOWNLOADS, "allow_unsigned_extensions": True}
+"""Configuration of a connection that `load` is for: it checks signatures itself, once a process."""
+
+_checked: set[Path] = set()
 
 
 def load(connection: DuckDBPyConnection, *names: str) -> None:
-    """Loads extensions, such as `ducklake`; those that are loaded already stay so.
+    """Loads extensions, such as `ducklake`.
+
+    DuckDB checks the signature of a file for each connection, which takes 0.1 s; here it does so once a process, which
+    goes on with the code that was loaded then.
+
+    Args:
+        connection: Made with `CHECKED_HERE`.
+        names: Of the extensions.
 
     Raises:
         InvalidSettings: One is not installed, or is of another version of DuckDB.
     """
-    for name in names:
-        connection.execute(f"LOAD {text_literal(_file(name))}")
+    for file in [_file(name) for name in names]:
+        if file not in _checked:
+            _check(file)
+        connection.execute(f"LOAD {text_literal(file)}")
+
+
+def _check(file: Path) -> None:
+    import duckdb
+
+    with duckdb.connect(config=NO_DOWNLOADS) as checking:
+        checking.execute(f"LOAD {text_literal(file)}")
+    _checked.add(file)
 
 
 def _file(name: str) -> Path:

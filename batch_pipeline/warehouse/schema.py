@@ -8,7 +8,7 @@ from __future__ import annotations
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
-from batch_pipeline.warehouse.ducklake import partition, partitions
+from batch_pipeline.warehouse.ducklake import is_lake, keep_in_catalogue, partition
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -29,7 +29,9 @@ def is_current(connection: DuckDBPyConnection) -> bool:
 def migrate(connection: DuckDBPyConnection) -> None:
     """Runs the steps that are missing, each in a transaction of its own."""
     connection.execute("CREATE TABLE IF NOT EXISTS schema_steps (step INTEGER, applied_at TIMESTAMPTZ)")
-    applied, lake = _applied(connection), partitions(connection)
+    applied, lake = _applied(connection), is_lake(connection)
+    if lake:
+        keep_in_catalogue(connection, "schema_steps")  # every process reads it first
     for number, sql in steps():
         if number not in applied:
             connection.begin()

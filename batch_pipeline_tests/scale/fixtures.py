@@ -13,6 +13,7 @@ from typing import Literal, get_args
 
 import pytest
 
+from batch_pipeline_tests.scale.lakes import new_lake
 from batch_pipeline_tests.scale.postgres import NoPostgres, PostgresServer
 
 PlaceName = Literal["file", "postgres", "ducklake", "ducklake_s3", "servers"]
@@ -21,6 +22,7 @@ PlaceName = Literal["file", "postgres", "ducklake", "ducklake_s3", "servers"]
 PLACES: Mapping[str, tuple[PlaceName, ...]] = {
     "ledger": ("file", "postgres"),
     "batches": ("file", "postgres"),
+    "warehouse": ("file", "ducklake", "ducklake_s3"),
 }
 """By folder of `batch_pipeline_tests`, with all that is in it; elsewhere, `file` alone."""
 
@@ -41,13 +43,20 @@ class Place:
     def settings(self, data_dir: Path) -> dict[str, object]:
         """Settings for a pipeline with that data folder: the same ledger and warehouse whenever it is asked again."""
         if data_dir not in self._settings:
-            self._settings[data_dir] = self._new()
+            self._settings[data_dir] = self._new(data_dir)
         return dict(self._settings[data_dir])
 
-    def _new(self) -> dict[str, object]:
-        if self.name in {"postgres", "servers"}:
-            return {"ledger_url": self.database()}
-        return {}
+    def _new(self, data_dir: Path) -> dict[str, object]:
+        ledger = {"ledger_url": self.database()} if self.name in {"postgres", "servers"} else {}
+        return {**ledger, **self._lake(data_dir)}
+
+    def _lake(self, data_dir: Path) -> dict[str, object]:
+        if self.name not in {"ducklake", "ducklake_s3", "servers"}:
+            return {}
+        postgres: PostgresServer = self._request.getfixturevalue("postgres")
+        if self.name == "ducklake":
+            return new_lake(postgres, data_dir / "lake", self._stack)
+        return new_lake(postgres, self._request.getfixturevalue("object_storage"), self._stack)
 
     def database(self) -> str:
         """An empty database of Postgres, until the end of the test; its address."""

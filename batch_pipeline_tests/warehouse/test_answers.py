@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Generator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import duckdb
@@ -12,13 +12,6 @@ from batch_pipeline.warehouse.names import quoted, text_literal
 
 KIND = {"label": "VARCHAR", "severity": "BIGINT"}
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
-
-
-@pytest.fixture
-def connection() -> Generator[duckdb.DuckDBPyConnection]:
-    with duckdb.connect() as made:
-        made.execute("SET TimeZone = 'UTC'")
-        yield made
 
 
 def add(connection: duckdb.DuckDBPyConnection, columns: Mapping[str, str], answer: str, **own: object) -> None:

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
 
 import duckdb
 import pytest
@@ -21,8 +20,7 @@ PAGES = (
 
 
 @pytest.fixture
-def warehouse(tmp_path: Path) -> Warehouse:
-    warehouse = Warehouse(tmp_path / "warehouse.duckdb")
+def warehouse(warehouse: Warehouse) -> Warehouse:
     with warehouse.write() as connection:
         connection.execute("INSERT INTO documents (record_id, sha256) VALUES ('lease.pdf', 'a'), ('scan.pdf', 'b')")
         for page, text in enumerate(PAGES, 1):

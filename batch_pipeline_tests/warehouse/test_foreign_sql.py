@@ -7,11 +7,6 @@ from batch_pipeline.warehouse.connection import Warehouse
 from batch_pipeline.warehouse.foreign_sql import one_select, tables_at_hand
 
 
-@pytest.fixture(scope="module")
-def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
-    return Warehouse(tmp_path_factory.mktemp("warehouse") / "warehouse.duckdb")
-
-
 @pytest.mark.parametrize(
     "sql",
     [

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 from typing import cast
 
 import pyarrow as pa
@@ -75,11 +74,6 @@ def add(warehouse: Warehouse, *rows: dict[str, object], collected_at: datetime =
 def titles(warehouse: Warehouse, table: str = "issues") -> list[str]:
     with warehouse.read() as connection:
         return [title for (title,) in connection.table(table).order("title").select("title").fetchall()]
-
-
-@pytest.fixture
-def warehouse(tmp_path: Path) -> Warehouse:
-    return Warehouse(tmp_path / "warehouse.duckdb")
 
 
 def test_the_same_issue_again_adds_nothing(warehouse: Warehouse) -> None:
