@@ -38,11 +38,6 @@ def dagster_home(settings: Settings) -> Generator[Path]:
         lock.release()
 
 
-def workspace() -> Path:
-    """The project's `workspace.yaml`."""
-    return project_root() / "workspace.yaml"
-
-
 def fail_dead_runs(instance: dg.DagsterInstance) -> int:
     """Fails the runs that were under way when everything was ended: they would hold the queue for ever.
 

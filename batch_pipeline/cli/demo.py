@@ -69,7 +69,8 @@ def _work(pipeline: Pipeline, repos: list[str], night: date, engine: Engine, *, 
     """Everything between the issues and their answers; all that it starts has ended when it returns."""
     import dagster as dg
 
-    from batch_pipeline.cli.dagster_home import dagster_home, fail_dead_runs, workspace
+    from batch_pipeline.cli.code_server import start_code_server
+    from batch_pipeline.cli.dagster_home import dagster_home, fail_dead_runs
     from batch_pipeline.cli.dev import start_local_server
     from batch_pipeline.cli.night import Night
     from batch_pipeline.cli.programs import programs
@@ -82,9 +83,10 @@ def _work(pipeline: Pipeline, repos: list[str], night: date, engine: Engine, *, 
     ):
         fail_dead_runs(instance)
         start_local_server(running, settings, engine)
-        running.start("daemon", "dagster._daemon", "run", "-w", str(workspace()))
+        workspace = start_code_server(running, home)
+        running.start("daemon", "dagster._daemon", "run", "-w", str(workspace))
         asked = Night(instance, night, repos, TASKS)
-        asked.launch(running)
+        asked.launch(running, workspace)
         _follow(pipeline, running, asked, as_json=as_json)
 
 

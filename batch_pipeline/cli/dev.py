@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlsplit
 
@@ -46,7 +47,7 @@ def dev(
         environment = {**os.environ, "DAGSTER_HOME": str(home), "PYTHONUNBUFFERED": "1"}
         with programs(settings.data_dir / "logs", environment) as running:
             try:
-                _start(running, settings, port, engine or default_engine(), as_json=as_json)
+                _start(running, settings, home, port, engine or default_engine(), as_json=as_json)
                 while True:
                     running.must_live()
                     time.sleep(0.5)
@@ -55,8 +56,9 @@ def dev(
                     say("\nEnding. What is in flight at a provider stays there, and is collected the next time.")
 
 
-def _start(running: Programs, settings: Settings, port: int, engine: Engine, *, as_json: bool) -> None:
-    from batch_pipeline.cli.dagster_home import fail_dead_runs, workspace
+def _start(running: Programs, settings: Settings, home: Path, port: int, engine: Engine, *, as_json: bool) -> None:
+    from batch_pipeline.cli.code_server import start_code_server
+    from batch_pipeline.cli.dagster_home import fail_dead_runs
     from batch_pipeline.cli.programs import answers
 
     if settings.provider == "local":
@@ -65,10 +67,11 @@ def _start(running: Programs, settings: Settings, port: int, engine: Engine, *, 
         say("Starting Dagster…")
     import dagster as dg
 
-    with dg.DagsterInstance.from_config(str(settings.dagster_dir)) as instance:
+    with dg.DagsterInstance.from_config(str(home)) as instance:
         fail_dead_runs(instance)
-    running.start("webserver", "dagster_webserver", "-w", str(workspace()), "-h", "127.0.0.1", "-p", str(port))
-    running.start("daemon", "dagster._daemon", "run", "-w", str(workspace()))
+    workspace = str(start_code_server(running, home))
+    running.start("webserver", "dagster_webserver", "-w", workspace, "-h", "127.0.0.1", "-p", str(port))
+    running.start("daemon", "dagster._daemon", "run", "-w", workspace)
     running.wait_until(lambda: answers(port), START_SECONDS, "The start of the Dagster UI")
     _announce(running, settings, port, engine, as_json=as_json)
 

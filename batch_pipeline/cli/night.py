@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
-from batch_pipeline.cli.dagster_home import workspace
 from batch_pipeline.errors import PipelineError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import dagster as dg
 
     from batch_pipeline.cli.programs import Programs
@@ -36,7 +37,7 @@ class Night:
         added = instance.get_dynamic_partitions("repos")
         self.cells = [f"{night}|{repo}" for repo in added if repo in repos]
 
-    def launch(self, running: Programs) -> None:
+    def launch(self, running: Programs, workspace: Path) -> None:
         """Asks the daemon for the run that the schedule asks for: `issues`, over all cells of the night.
 
         Raises:
@@ -46,7 +47,7 @@ class Night:
             "dagster/asset_partition_range_start": self.cells[0],
             "dagster/asset_partition_range_end": self.cells[-1],
         }
-        command = [sys.executable, "-m", "dagster", "job", "launch", "-w", str(workspace()), "-j", "collect_issues"]
+        command = [sys.executable, "-m", "dagster", "job", "launch", "-w", str(workspace), "-j", "collect_issues"]
         asked = subprocess.run(
             [*command, "--tags", json.dumps(tags)],
             env=dict(running.environment),

@@ -32,8 +32,8 @@ class Column:
 
 
 def say(text: str = "") -> None:
-    """Prints a line."""
-    print(text)
+    """Prints a line; at once, so that whoever reads a pipe sees it while a verb goes on."""
+    print(text, flush=True)
 
 
 def say_wrapped(text: str, indent: int = 0) -> None:
@@ -48,8 +48,8 @@ def say_wrapped(text: str, indent: int = 0) -> None:
 
 
 def print_json(value: object) -> None:
-    """Prints a value as JSON; dates as ISO 8601."""
-    print(as_json_text(value), end="")
+    """Prints a value as JSON, at once; dates as ISO 8601."""
+    print(as_json_text(value), end="", flush=True)
 
 
 def as_json_text(value: object) -> str:
