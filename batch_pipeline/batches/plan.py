@@ -135,7 +135,7 @@ def snapshot_of(pipeline: Pipeline, order: Order) -> TaskSnapshot:
 def planning(pipeline: Pipeline, wanted: Job) -> Generator[Job]:
     """The right to plan a job; one that has been planned comes as it is.
 
-    One process plans at a time (the lock is let go when it dies), and only the commit of the last one counts. What
+    One process plans at a time (the locks are let go when it dies), and only the commit of the last one counts. What
     goes wrong before that leaves nothing behind. A ledger that is behind learns first what was sent: it would be
     planned again.
     """
@@ -143,7 +143,7 @@ def planning(pipeline: Pipeline, wanted: Job) -> Generator[Job]:
     with pipeline.ledger.begin() as db:
         job = jobs.open_job(db, wanted)
     folder = pipeline.folder(job.job_id)
-    with _locked(folder):
+    with _locked(folder), pipeline.ledger.to_itself(_plan_of(job)):
         with pipeline.ledger.begin() as db:
             job = jobs.open_job(db, job)
             if job.planned_at is None:
@@ -157,6 +157,10 @@ def planning(pipeline: Pipeline, wanted: Job) -> Generator[Job]:
         except Exception:
             _discard(pipeline, job)
             raise
+
+
+def _plan_of(job: Job) -> str:
+    return f"plan of {job.job_id}"
 
 
 @contextmanager
@@ -234,8 +238,8 @@ def abandon_dead_plans(pipeline: Pipeline) -> None:
         unplanned = [job for job in jobs.not_closed(db) if job.planned_at is None]
     for job in unplanned:
         lock = FileLock(pipeline.folder(job.job_id).lock, mode=0o600, blocking=False)
-        with _if_free(lock) as free:
-            if free:
+        with _if_free(lock) as free, pipeline.ledger.to_itself(_plan_of(job), wait=False) as alone:
+            if free and alone:
                 _discard(pipeline, job)
 
 

@@ -44,7 +44,10 @@ def answer_batch(pipeline: Pipeline, provider: Provider, batch: Batch, send: Sen
     except Timeout:
         return "another process is answering it"
     try:
-        return _answer(pipeline, provider, batch.batch_id, send.claim)
+        with pipeline.ledger.to_itself(f"answers of {batch.batch_id}", wait=False) as alone:
+            if not alone:
+                return "another host is answering it"
+            return _answer(pipeline, provider, batch.batch_id, send.claim)
     except ProviderError as error:
         _note_stopped(pipeline, batch.batch_id, str(error))
         raise

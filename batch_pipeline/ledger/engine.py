@@ -58,6 +58,27 @@ class Ledger:
                 yield view
 
     @contextmanager
+    def to_itself(self, name: str, *, wait: bool = True) -> Generator[bool]:
+        """Whether this process has `name` to itself, of all on any host, until the block ends or the process dies.
+
+        On SQLite always: whoever shares that file has the same disk, and takes a lock on it.
+
+        Args:
+            name: What is done by one process at a time.
+            wait: Until another one lets go; False gives False then.
+        """
+        if self._file:
+            yield True
+            return
+        with self._telling():
+            held = postgres.lock(self.engine, name, wait=wait)
+        try:
+            yield held is not None
+        finally:
+            if held is not None:
+                held.close()
+
+    @contextmanager
     def _telling(self) -> Generator[None]:
         try:
             yield

@@ -18,6 +18,8 @@ STATEMENT_SECONDS = 600
 
 TURN = (0x62617463, 1)
 """The advisory lock that writers take turns by; advisory locks are a database's own."""
+NAMES = TURN[0] + 1
+"""The class of the advisory locks of `lock`."""
 
 _SESSION = {
     "idle_in_transaction_session_timeout": IDLE_SECONDS * 1000,
@@ -62,6 +64,24 @@ def engine_of(url: URL) -> Engine:
 def readers(connection: Connection) -> Connection:
     """The same connection, for a transaction that sees one state throughout and writes nothing."""
     return connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+
+
+def lock(engine: Engine, name: str, *, wait: bool) -> Connection | None:
+    """A connection that has `name` to itself until it is closed, or its process dies; None where another one has."""
+    connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT", reads_only=True)
+    connection.detach()  # never of use to anybody else: the lock is the session's
+    try:
+        for setting in ("lock_timeout", "statement_timeout"):
+            connection.exec_driver_sql(f"SET {setting} = 0")
+        call = "pg_advisory_lock" if wait else "pg_try_advisory_lock"
+        got = connection.scalar(text(f"SELECT {call}({NAMES}, hashtext(:name))"), {"name": name})
+    except BaseException:
+        connection.close()
+        raise
+    if got is False:
+        connection.close()
+        return None
+    return connection
 
 
 def unsafe_settings(db: Connection) -> list[str]:

@@ -136,3 +136,29 @@ def test_a_writer_that_is_killed_leaves_no_lock_and_nothing_half_written(ledger_
     for pipe in (ours, theirs):
         pipe.close()
     ledger.close()
+
+
+def have(url: str, told: Pipe) -> None:
+    with Ledger(url).to_itself("plan of job") as alone:
+        told.send(alone)
+        told.recv()
+
+
+def test_a_name_is_had_until_its_process_dies(ledger_url: str) -> None:
+    """A file of SQLite is on one disk, where locks on files do it."""
+    ledger = Ledger(ledger_url)
+    ours, theirs = processes.Pipe()
+    other = processes.Process(target=have, args=(ledger_url, theirs))
+    other.start()
+    assert ours.recv()
+    on_one_disk = ledger_url.startswith("sqlite")
+    with ledger.to_itself("plan of job", wait=False) as alone, ledger.to_itself("plan of another", wait=False) as both:
+        assert (alone, both) == (on_one_disk, True)
+    assert other.pid is not None
+    os.kill(other.pid, signal.SIGKILL)
+    with ledger.to_itself("plan of job") as alone:
+        assert alone
+    other.join()
+    for pipe in (ours, theirs):
+        pipe.close()
+    ledger.close()
