@@ -93,6 +93,8 @@ class Settings(BaseSettings):
     poll_seconds: int = Field(default=60, ge=1)
     webhook_poll_seconds: int = Field(default=900, ge=1)
     """The same where webhooks tell what has ended: what they did not tell is found so."""
+    sql_seconds: float = Field(default=60.0, gt=0, le=86_400)
+    """The longest that the SQL of an order over HTTP may run."""
     max_requests: int | None = Field(default=None, ge=1, le=100_000)
     """Requests in one file; the provider's limit otherwise, and never more: 50,000, Anthropic 100,000."""
     max_file_bytes: int | None = Field(default=None, ge=1_000, le=256_000_000)

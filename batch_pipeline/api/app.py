@@ -12,7 +12,8 @@ from starlette.middleware import Middleware
 
 from batch_pipeline.api import batches, health, metrics, openapi, problems, reports, results, schedules, webhooks
 from batch_pipeline.api.guard import Guard
-from batch_pipeline.api.service import MOST_WAITING, PLANS_AT_ONCE, READS_AT_ONCE, Line, Service
+from batch_pipeline.api.planning import Planning
+from batch_pipeline.api.service import MOST_WAITING, ORDERS_AT_ONCE, READS_AT_ONCE, Line, Service
 from batch_pipeline.api.worker import Worker
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.tasks.registry import load_tasks
@@ -29,8 +30,9 @@ def make_app(pipeline: Pipeline, token: str | None, *, works: bool = True) -> Fa
         token: Who has it may ask; None: everybody.
         works: Whether it sends, polls and collects too; else Dagster does.
     """
-    plans = Line(PLANS_AT_ONCE, MOST_WAITING)
-    service = Service(pipeline, Worker(pipeline, lambda: plans.waiting > 0) if works else None, plans)
+    line = Line(ORDERS_AT_ONCE, MOST_WAITING)
+    worker = Worker(pipeline, lambda: line.waiting > 0) if works else None
+    service = Service(pipeline, worker, Planning(pipeline, worker.wake if worker else None), line)
     app = FastAPI(
         title="batch_pipeline",
         version="1",
@@ -57,8 +59,10 @@ async def _lifespan(service: Service, _: FastAPI) -> AsyncGenerator[None]:
     worker = service.worker
     if worker is not None:
         worker.start()
+    service.planning.start()
     try:
         yield
     finally:
+        await anyio.to_thread.run_sync(service.planning.stop)
         if worker is not None:
             await anyio.to_thread.run_sync(worker.stop, WORKER_SECONDS)

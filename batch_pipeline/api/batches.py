@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
 from typing import Annotated
 
+import anyio.to_thread
 from fastapi import APIRouter, Header, Path, Query, Response
 from pydantic import StringConstraints
 
 from batch_pipeline.api import cursors, orders
+from batch_pipeline.api.known_right import KnownRight
 from batch_pipeline.api.models import CreateBatch, CreatedBatch, JobPage, JobShown, JobType, RetriedJob, TaskName
 from batch_pipeline.api.problems import Refused
 from batch_pipeline.api.service import Service
@@ -21,12 +24,14 @@ from batch_pipeline.batches.standing.status import JobState, JobStatus, status
 JobId = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{1,200}$", description="The job's id, or that of an attempt.")]
 Pair = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,64}=[^\x00]{0,512}$")]
 MOST_ON_A_PAGE = 500
+PLANNED_WITHIN = 1.0
+"""Seconds that an answer waits for the plan, where few orders are in the line."""
 
 
 def routes(service: Service) -> APIRouter:
     """The routes of one server."""
     router = APIRouter(prefix="/api/batch", tags=["batch"])
-    pipeline = service.pipeline
+    pipeline, known_right = service.pipeline, KnownRight(service.pipeline)
 
     @router.post(
         "/create",
@@ -41,16 +46,21 @@ def routes(service: Service) -> APIRouter:
             Header(pattern=r"^[!-~]{1,255}$", description="A call that is repeated with it makes no second job."),
         ] = None,
     ) -> CreatedBatch:
-        """Plan a job; it is sent at once, in the background.
+        """Make a job: it is planned and sent in the background, and waited for if that takes no time.
 
-        With the answer the job is in the ledger: whatever is killed then, it is sent and collected.
+        With the answer the job is in the ledger: whatever is killed then, it is planned, sent and collected.
         """
-        created = await service.plans.run(partial(orders.create, pipeline, asked, idempotency_key))
-        if created.job_id is None:
+        if asked.dry_run:
             response.status_code = 200
-        else:
-            response.headers["location"] = f"/api/batch/{created.job_id}"
-            service.wake(created.job_id)
+            return await service.orders.run(partial(orders.dry_run, pipeline, asked))
+        job_id = await service.orders.run(partial(orders.keep, pipeline, known_right, asked, idempotency_key))
+        planned = service.planning.plan(job_id)
+        if service.planning.is_short:
+            await asyncio.wait([asyncio.wrap_future(planned)], timeout=PLANNED_WITHIN)
+        created = await anyio.to_thread.run_sync(orders.created, pipeline, job_id)
+        response.headers["location"] = f"/api/batch/{job_id}"
+        if created.state == "done" and not created.records:
+            response.status_code = 200
         return created
 
     @router.get("")
@@ -87,7 +97,7 @@ def routes(service: Service) -> APIRouter:
     @router.post("/{job_id}/retry", status_code=202)
     async def retry_batch(job_id: JobId) -> RetriedJob:
         """Send again what has no answer: what was given up, cancelled or lost too. Not before the job is through."""
-        retried = await service.plans.run(partial(_retry, pipeline, job_id))
+        retried = await service.orders.run(partial(_retry, pipeline, job_id))
         service.wake(*([retried.attempt] if retried.attempt else []))
         return retried
 

@@ -65,7 +65,14 @@ class CreateBatch(_Asked):
     model: Word | None = Field(default=None, description="In place of the task's.")
     provider: ProviderName | None = Field(default=None, description="In place of the task's.")
     budget_usd: Usd | None = Field(default=None, description="What the job with its attempts may cost, at worst.")
-    canary: CountFromOne | None = Field(default=None, description="So many records go first.")
+    canary: Count | None = Field(
+        default=None,
+        description="So many records go first, the rest if they go well; 0 for none. Else as many as the task says.",
+    )
+    mode: Mode = Field(
+        default="batch",
+        description="`realtime`: answered at once, at the full price; `flex`: slower, at the price of a batch.",
+    )
     metadata: dict[MetaName, MetaValue] = Field(
         default_factory=dict,
         max_length=MOST_META,
@@ -79,7 +86,10 @@ class CreateBatch(_Asked):
 
 
 class CreatedBatch(BaseModel):
-    """What came of an order; `job_id` is null where nothing was to do, and in a dry run."""
+    """What came of an order; `job_id` is null in a dry run only.
+
+    While `state` is `planning`, the figures are 0: they are known when the job is planned.
+    """
 
     job_id: str | None
     task: str
@@ -141,6 +151,7 @@ class JobShown(BaseModel):
     canary: str | None
     job_type: str
     metadata: dict[str, str]
+    error_message: str | None = Field(description="Why it could not be planned.")
 
 
 class RetriedJob(JobShown):

@@ -1,49 +1,110 @@
-"""An order as it comes over HTTP, planned: what is answered with a job's id is in the ledger, whatever is killed."""
+"""An order as it comes over HTTP, kept: what is answered with a job's id is in the ledger, whatever is killed."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import secrets
 from dataclasses import replace
 
+from batch_pipeline.api.known_right import KnownRight
 from batch_pipeline.api.models import CreateBatch, CreatedBatch
 from batch_pipeline.api.problems import Refused
 from batch_pipeline.api.worker import ORIGIN
 from batch_pipeline.batches import dry_run as dry
+from batch_pipeline.batches import kept_orders
 from batch_pipeline.batches.pipeline import Pipeline
-from batch_pipeline.batches.plan import Order, plan, snapshot_of
+from batch_pipeline.batches.plan import Order, snapshot_of
 from batch_pipeline.batches.requests.orders import read_orders
 from batch_pipeline.batches.requests.select import Selection
 from batch_pipeline.batches.standing.status import status
-from batch_pipeline.ledger import idempotency
+from batch_pipeline.ledger import idempotency, jobs
 from batch_pipeline.ledger.idempotency import Key
-from batch_pipeline.ledger.jobs import META, Job
+from batch_pipeline.ledger.jobs import META
 from batch_pipeline.tasks.registry import load_tasks
 
 
-def create(pipeline: Pipeline, asked: CreateBatch, key: str | None) -> CreatedBatch:
-    """Plans what is asked for, or finds the job that it was planned as under the same key; sends nothing.
+def dry_run(pipeline: Pipeline, asked: CreateBatch) -> CreatedBatch:
+    """What an order would come to; nothing is kept.
+
+    Raises:
+        PipelineError: As `plan`.
+    """
+    run = dry.dry_run(pipeline, order_of(asked, None), pipeline.settings.sql_seconds)
+    job = run.job
+    return CreatedBatch(
+        job_id=None,
+        task=job.task,
+        state=None,
+        records=job.records,
+        requests=job.requests,
+        reused=job.reused,
+        batches=run.batches,
+        input_tokens=job.input_tokens,
+        estimated_cost_usd=job.estimate_usd,
+        dry_run=True,
+        skipped=job.skipped,
+        given_up=job.given_up,
+        waiting=job.waiting,
+        batch_usd=run.batch_usd,
+        realtime_usd=run.realtime_usd,
+        saved_usd=run.saved_usd,
+    )
+
+
+def keep(pipeline: Pipeline, known_right: KnownRight, asked: CreateBatch, key: str | None) -> str:
+    """Keeps what is asked for as a job that is to be planned, or finds the job that it was kept as under the same key.
+
+    Returns:
+        The job's id; it is in the ledger.
 
     Raises:
         Refused: The key was used for something else.
-        PipelineError: As `plan`, and where the provider's key is missing.
+        PipelineError: It can't be planned: as `plan`, but for what only the records show; or the provider's key is
+            missing.
     """
-    order = order_of(asked, key)
-    if asked.dry_run:
-        return _dry_run(pipeline, order)
+    order = order_of(asked, key or secrets.token_hex(8))
     pipeline.must_be_enabled()
     snapshot = snapshot_of(pipeline, order)
     pipeline.provider(snapshot.provider)
-    if key is not None:
-        wanted = Key(key, _sha256(asked), snapshot.provider, snapshot.model)
-        with pipeline.ledger.begin() as db:
+    known_right.check(order)
+    with pipeline.ledger.begin() as db:
+        if key is not None:
+            wanted = Key(key, _sha256(asked), snapshot.provider, snapshot.model)
             kept = idempotency.take(db, wanted)
-        if kept.sha256 != wanted.sha256:
-            raise Refused(
-                409, "key-reused", "This Idempotency-Key was used for another order. Take a new one for this."
-            )
-        order = replace(order, provider=kept.provider, model=kept.model)
-    return _created(pipeline, plan(pipeline, order))
+            if kept.sha256 != wanted.sha256:
+                raise Refused(
+                    409, "key-reused", "This Idempotency-Key was used for another order. Take a new one for this."
+                )
+            order = replace(order, provider=kept.provider, model=kept.model)
+        return kept_orders.keep(pipeline, db, order).job_id
+
+
+def created(pipeline: Pipeline, job_id: str) -> CreatedBatch:
+    """What came of an order by now.
+
+    Raises:
+        Refused: It could not be planned.
+    """
+    now = status(pipeline, job_id)
+    if now.error_message is not None:
+        raise Refused(409, "impossible", now.error_message)
+    with pipeline.ledger.read() as db:
+        job = jobs.get(db, job_id)
+    return CreatedBatch(
+        job_id=job_id,
+        task=job.task,
+        state=now.state,
+        records=job.records,
+        requests=job.requests,
+        reused=job.reused,
+        batches=len(now.batches),
+        input_tokens=job.input_tokens,
+        estimated_cost_usd=job.estimate_usd,
+        skipped=job.skipped,
+        given_up=job.given_up,
+        waiting=job.waiting,
+    )
 
 
 def order_of(asked: CreateBatch, key: str | None) -> Order:
@@ -69,48 +130,17 @@ def order_of(asked: CreateBatch, key: str | None) -> Order:
         variant=asked.variant,
         which="all" if asked.force else asked.which,
     )
+    task = load_tasks().get(asked.task)
     return Order(
-        load_tasks().get(asked.task),
+        task,
         selection,
         provider=asked.provider,
         model=asked.model,
         key=key,
         force=asked.force,
-        canary=asked.canary,
+        mode=asked.mode,
+        canary=(task.canary if asked.canary is None else asked.canary) or None,
         metadata=metadata,
-    )
-
-
-def _created(pipeline: Pipeline, job: Job) -> CreatedBatch:
-    now = status(pipeline, job.job_id) if job.records else None
-    shown = _shown(job)
-    return (
-        shown
-        if now is None
-        else shown.model_copy(update={"job_id": job.job_id, "state": now.state, "batches": len(now.batches)})
-    )
-
-
-def _dry_run(pipeline: Pipeline, order: Order) -> CreatedBatch:
-    run = dry.dry_run(pipeline, order)
-    prices = {"batch_usd": run.batch_usd, "realtime_usd": run.realtime_usd, "saved_usd": run.saved_usd}
-    return _shown(run.job).model_copy(update={"dry_run": True, "batches": run.batches, **prices})
-
-
-def _shown(job: Job) -> CreatedBatch:
-    return CreatedBatch(
-        job_id=None,
-        task=job.task,
-        state=None,
-        records=job.records,
-        requests=job.requests,
-        reused=job.reused,
-        batches=0,
-        input_tokens=job.input_tokens,
-        estimated_cost_usd=job.estimate_usd,
-        skipped=job.skipped,
-        given_up=job.given_up,
-        waiting=job.waiting,
     )
 
 

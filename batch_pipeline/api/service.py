@@ -9,17 +9,18 @@ from typing import TypeVar
 import anyio
 import anyio.to_thread
 
+from batch_pipeline.api.planning import Planning
 from batch_pipeline.api.problems import Refused
 from batch_pipeline.api.worker import Worker
 from batch_pipeline.batches.pipeline import Pipeline
 
 Result = TypeVar("Result")
 
-PLANS_AT_ONCE = 2
+ORDERS_AT_ONCE = 2
 READS_AT_ONCE = 8
-"""Together with the worker fewer than the ledger's connections, of which there are 15."""
+"""Together with the orders, the plans and the worker fewer than the ledger's connections, of which there are 15."""
 MOST_WAITING = 1_000
-"""Orders that wait for their turn to be planned; more are asked to come again."""
+"""Orders that wait to be kept; more are asked to come again."""
 
 
 @dataclass
@@ -58,8 +59,9 @@ class Service:
 
     pipeline: Pipeline
     worker: Worker | None
-    plans: Line
-    """Of orders to be planned."""
+    planning: Planning
+    orders: Line
+    """Of orders to be kept, and of what takes as long."""
 
     def wake(self, *fresh: str) -> None:
         """There is something to do now."""

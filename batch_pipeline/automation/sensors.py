@@ -14,6 +14,7 @@ from batch_pipeline.automation.jobs import BATCHES_SECONDS, ISSUES_SECONDS
 from batch_pipeline.automation.monitor import MonitorCursor, watched_in
 from batch_pipeline.automation.partitions import REPOS, repo_nights
 from batch_pipeline.automation.partitions import repos as repo_partitions
+from batch_pipeline.batches.kept_orders import PLANNING_SECONDS, plan_all_kept
 from batch_pipeline.batches.notices import send_due_notices
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.plan import abandon_dead_plans
@@ -60,7 +61,9 @@ def build_batch_monitor(
         until = time.monotonic() + TICK_SECONDS
         cursor = MonitorCursor.read(context.cursor)
         abandon_dead_plans(pipeline)
+        planned = plan_all_kept(pipeline, min(until, time.monotonic() + PLANNING_SECONDS))
         seen = tick.look(pipeline, cursor, until)
+        seen.told += [f"{len(planned)} orders were planned that another process had left"] if planned else []
         asker = tick.Asker(pipeline, context.instance, watched, every, report_checks)
         seen.told += asker.told()
         requests = asker.ask(cursor)

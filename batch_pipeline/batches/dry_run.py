@@ -39,8 +39,13 @@ class DryRun:
         return self.realtime_usd - self.batch_usd
 
 
-def dry_run(pipeline: Pipeline, order: Order) -> DryRun:
+def dry_run(pipeline: Pipeline, order: Order, sql_seconds: float | None = None) -> DryRun:
     """Goes through the whole plan, and leaves nothing of it.
+
+    Args:
+        pipeline: The pipeline.
+        order: What is asked for.
+        sql_seconds: The longest that its SQL may run.
 
     Raises:
         InvalidTask: As `plan`.
@@ -57,7 +62,7 @@ def dry_run(pipeline: Pipeline, order: Order) -> DryRun:
     paid, batch, realtime = (estimator_for(snapshot, price, counter) for price in prices)
     job = job_of(order, snapshot)
     with connection_for(pipeline.warehouse, order.selection) as connection, connection.cursor() as lookups:
-        prepared = prepare(connection, order.task, order.wanted)
+        prepared = prepare(connection, order.task, order.wanted, sql_seconds)
         selected = prepared.count_selected(connection)
         planner = _DryPlanner(pipeline, job, lookups, limits, force=order.force)
         with counting(counter, selected) as counts:

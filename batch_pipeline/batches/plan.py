@@ -75,11 +75,16 @@ class Order:
 
 
 @without_pandas()
-def plan(pipeline: Pipeline, order: Order) -> Job:
+def plan(pipeline: Pipeline, order: Order, sql_seconds: float | None = None) -> Job:
     """Plans the order, or finds the job that it was planned as; its canary is planned before it.
 
+    Args:
+        pipeline: The pipeline.
+        order: What is asked for.
+        sql_seconds: The longest that its SQL may run.
+
     Returns:
-        The job. One without records is not kept: nothing was to do.
+        The job. One without records is not kept, unless it was kept as an order before: nothing was to do.
 
     Raises:
         Disabled: Nothing is to be planned.
@@ -90,11 +95,12 @@ def plan(pipeline: Pipeline, order: Order) -> Job:
     pipeline.must_be_enabled()
     snapshot = snapshot_of(pipeline, order)
     order = order if order.key else replace(order, key=secrets.token_hex(8))
-    with planning(pipeline, _after_canary(pipeline, order, job_of(order, snapshot))) as job:
+    wanted = _after_canary(pipeline, order, _as_kept(pipeline, job_of(order, snapshot)), sql_seconds)
+    with planning(pipeline, wanted) as job:
         if job.planned_at is not None:
             return job
         with connection_for(pipeline.warehouse, order.selection) as connection, connection.cursor() as lookups:
-            prepared = prepare(connection, order.task, order.wanted)
+            prepared = prepare(connection, order.task, order.wanted, sql_seconds)
             selected = prepared.count_selected(connection)
             counter = TokenCounter(pipeline.prices.price(snapshot.provider, snapshot.model).model)
             with counting(counter, selected) as counts:
@@ -102,7 +108,17 @@ def plan(pipeline: Pipeline, order: Order) -> Job:
                 return write_plan(pipeline, job, chunks, lookups, force=order.force, selected=selected)
 
 
-def _after_canary(pipeline: Pipeline, order: Order, job: Job) -> Job:
+def _as_kept(pipeline: Pipeline, job: Job) -> Job:
+    """The job, under the id that it was kept under to be planned now, if it was."""
+    with pipeline.ledger.read() as db:
+        kept = jobs.find(db, job.key)
+    if kept is None or not kept.to_be_planned:
+        return job
+    metadata = {**kept.metadata, **job.metadata}
+    return replace(job, job_id=kept.job_id, root_job_id=kept.job_id, created_at=kept.created_at, metadata=metadata)
+
+
+def _after_canary(pipeline: Pipeline, order: Order, job: Job, sql_seconds: float | None) -> Job:
     """The job, and what it is to wait for: a canary that is planned first, unless the job is known already."""
     if not order.canary:
         return job
@@ -110,7 +126,8 @@ def _after_canary(pipeline: Pipeline, order: Order, job: Job) -> Job:
         known = jobs.find(db, job.key)
     if known is not None and known.planned_at is not None:
         return known
-    return canary.after(job, plan(pipeline, canary.canary_order(order, order.canary, job)), order.task.min_answered)
+    first = plan(pipeline, canary.canary_order(order, order.canary, job), sql_seconds)
+    return canary.after(job, first, order.task.min_answered)
 
 
 def snapshot_of(pipeline: Pipeline, order: Order) -> TaskSnapshot:
@@ -146,6 +163,8 @@ def planning(pipeline: Pipeline, wanted: Job) -> Generator[Job]:
     with _locked(folder), pipeline.ledger.to_itself(_plan_of(job)):
         with pipeline.ledger.begin() as db:
             job = jobs.open_job(db, job)
+            if job.to_be_planned:
+                job = jobs.plan_as(db, job, wanted)
             if job.planned_at is None:
                 job = jobs.begin_plan(db, job, secrets.token_hex(8))
         if job.planned_at is not None:
@@ -198,8 +217,7 @@ def write_plan(
         for decided in one_late(map(planner.decide, chunks)):
             files.add(decided.requests(), decided.records, decided.waiting)
         if not planner.tally.records:
-            _discard(pipeline, job)
-            return planner.tally.on(job, selected)
+            return _nothing_to_do(pipeline, planner.tally.on(job, selected))
         written = files.commit()
         reach("plan.file_renamed")
         planned, rows = _planned(planner.tally.on(job, selected), written)
@@ -235,8 +253,8 @@ def abandon_dead_plans(pipeline: Pipeline) -> None:
     """Frees what processes held that died while they planned; nothing of theirs was sent."""
     recover(pipeline)  # first: a ledger that is behind takes for a dead plan what was sent
     with pipeline.ledger.read() as db:
-        unplanned = [job for job in jobs.not_closed(db) if job.planned_at is None]
-    for job in unplanned:
+        begun = [job for job in jobs.unplanned(db) if job.planner is not None or not job.to_be_planned]
+    for job in begun:
         lock = FileLock(pipeline.folder(job.job_id).lock, mode=0o600, blocking=False)
         with _if_free(lock) as free, pipeline.ledger.to_itself(_plan_of(job), wait=False) as alone:
             if free and alone:
@@ -256,6 +274,20 @@ def _if_free(lock: FileLock) -> Generator[bool]:
         yield True
     finally:
         lock.release()
+
+
+def _nothing_to_do(pipeline: Pipeline, job: Job) -> Job:
+    """A job without records is not kept; but who was told its id finds it, and that it is through."""
+    if not job.to_be_planned:
+        _discard(pipeline, job)
+        return job
+    with pipeline.ledger.begin() as db:
+        closed = jobs.close_unplanned(db, job)
+        if closed:
+            events.record(db, "planned", job.job_id, records=0)
+    if closed:
+        pipeline.folder(job.job_id).remove()
+    return job
 
 
 def _discard(pipeline: Pipeline, job: Job) -> None:

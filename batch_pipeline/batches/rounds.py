@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from batch_pipeline.batches.collect import collect
+from batch_pipeline.batches.kept_orders import PLANNING_SECONDS, plan_all_kept
 from batch_pipeline.batches.notices import send_due_notices
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.poll import listed_at, look_at_told, must_list, not_closed_providers, poll
@@ -50,6 +51,7 @@ def take_round(pipeline: Pipeline, fresh: Iterable[str] = (), *, make_way: Calla
     """
     done = Round()
     _try(done, lambda: look_at_told(pipeline))
+    fresh = [*fresh, *plan_all_kept(pipeline, time.monotonic() + PLANNING_SECONDS)]
     for provider in not_closed_providers(pipeline):
         if _is_time(pipeline, provider):
             _try(done, lambda provider=provider: poll(pipeline, provider))

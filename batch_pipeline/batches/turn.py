@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from batch_pipeline.batches.collect import collect
+from batch_pipeline.batches.kept_orders import plan_kept
 from batch_pipeline.batches.notices import send_due_notices
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.plan import Order, plan, snapshot_of
@@ -48,15 +49,22 @@ def place(pipeline: Pipeline, order: Order) -> Placed:
     """
     pipeline.must_be_enabled()
     pipeline.provider(snapshot_of(pipeline, order).provider)
-    job, sent = plan(pipeline, order), Submitted()
+    job = plan(pipeline, order)
+    sent = send(pipeline, job)
+    send_due_notices(pipeline)
+    return Placed(job, sent)
+
+
+def send(pipeline: Pipeline, job: Job) -> Submitted:
+    """Sends a job that is planned, its canary first, as far as it goes now; what is answered at once is collected."""
+    sent = Submitted()
     for job_id in with_canary(job) if job.records else ():
         created = submit_job(pipeline, job_id)
         sent = _both(sent, created)
         if job.at_once and created.created:
             collect(pipeline, job_id)
             retry(pipeline, job_id)
-    send_due_notices(pipeline)
-    return Placed(job, sent)
+    return sent
 
 
 def with_canary(job: Job) -> list[str]:
@@ -79,6 +87,10 @@ def take_turn(pipeline: Pipeline, job_id: str) -> Turn:
     """
     with pipeline.ledger.read() as db:
         root = jobs.get(db, jobs.get(db, job_id).root_job_id)
+    if plan_kept(pipeline, root.job_id):
+        with pipeline.ledger.read() as db:
+            root = jobs.get(db, root.job_id)
+    with pipeline.ledger.read() as db:
         last = jobs.attempts(db, root.job_id)[-1]
         awaited = [*with_canary(root)[:-1], *fingerprints.waited_for(db, last.job_id)]
         others = [jobs.get(db, other).root_job_id for other in awaited]

@@ -189,7 +189,7 @@ def _paid(chapter: Chapter) -> str:
 
 def _links(chapter: Chapter) -> list[tuple[str, str]]:
     """Further facts that a job keeps of its making."""
-    known = {"origin", "user", "asset", "run_id"}
+    known = {"origin", "user", "asset", "run_id", "order"}
     return [
         (name.replace("_", " ").capitalize(), in_words(value))
         for name, value in chapter.metadata.items()

@@ -219,6 +219,7 @@ class _JobTold:
     canary: str | None
     job_type: str
     metadata: Mapping[str, str]
+    error_message: str | None
 
 
 def job_as_json(now: JobStatus) -> dict[str, object]:
@@ -302,7 +303,8 @@ def _show_job(now: JobStatus, *, as_json: bool) -> None:
         print_json(job_as_json(now))
         return
     attempts = f", {plural(now.attempts, 'attempt')}" if now.attempts > 1 else ""
-    waits = f": {now.waits_for}" if now.waits_for else ""
+    why = now.waits_for or now.error_message
+    waits = f": {why}" if why else ""
     print_facts(
         [
             ("Job", now.job_id),
@@ -326,7 +328,8 @@ def _show_job(now: JobStatus, *, as_json: bool) -> None:
 
 def say_collected(now: JobStatus) -> None:
     """What a job came to so far, and what to do next."""
-    waits = f" ({now.waits_for})" if now.waits_for else ""
+    why = now.waits_for or now.error_message
+    waits = f" ({why})" if why else ""
     say(f"Job {now.job_id} is {_spoken(now.state)}{waits}: {plural(now.records, 'record')}, {_outcomes(now)}.")
     say(f"  cost {usd(now.cost_usd)}, estimated at {usd(now.estimated_cost_usd)}")
     if now.stopped:

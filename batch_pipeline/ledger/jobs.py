@@ -22,6 +22,8 @@ CANARY, CANARY_FOR = "canary", "canary_for"
 """In a job's metadata: the job that goes before it; in that one's, the job that it goes before."""
 META = "meta"
 """In a job's metadata: what whoever asked for it wants to find there, texts by name."""
+ORDER = "order"
+"""The same: it was kept to be planned later, by whoever comes; what its order has beside the job's own columns."""
 
 _FIGURES = {
     *("planned_at", "selected", "skipped", "given_up", "records", "requests", "reused", "waiting", "unsendable"),
@@ -75,6 +77,11 @@ class Job:
     def at_once(self) -> bool:
         """Answered request by request, and not in batches."""
         return MODE in self.metadata
+
+    @property
+    def to_be_planned(self) -> bool:
+        """It was kept as an order, and is not planned yet: whoever comes plans it, and nobody forgets it."""
+        return self.planned_at is None and self.attempt == 1 and ORDER in self.metadata
 
     @property
     def meta(self) -> dict[str, str]:
@@ -193,10 +200,23 @@ def not_closed(db: Connection) -> list[Job]:
     return [row_of(Job, row) for row in rows.mappings()]
 
 
+def unplanned(db: Connection) -> list[Job]:
+    """Jobs and attempts that are being planned, or are to be, the oldest first."""
+    rows = db.execute(select(jobs).where(jobs.c.planned_at.is_(None)).order_by(jobs.c.created_at, jobs.c.job_id))
+    return [row_of(Job, row) for row in rows.mappings()]
+
+
 def closed_before(db: Connection, before: float) -> list[Job]:
     """Jobs and attempts for which nothing more was sent since then (unix seconds)."""
     rows = db.execute(select(jobs).where(jobs.c.closed_at < before).order_by(jobs.c.created_at, jobs.c.job_id))
     return [row_of(Job, row) for row in rows.mappings()]
+
+
+def plan_as(db: Connection, job: Job, wanted: Job) -> Job:
+    """A job that was kept to be planned, now with what its plan goes by: the task as it is by now, and its canary."""
+    now = {"snapshot": wanted.snapshot, "metadata": {**job.metadata, **wanted.metadata}}
+    db.execute(update(jobs).where(jobs.c.job_id == job.job_id, jobs.c.planned_at.is_(None)).values(now))
+    return replace(job, snapshot=wanted.snapshot, metadata=now["metadata"])
 
 
 def begin_plan(db: Connection, job: Job, planner: str) -> Job:
@@ -236,12 +256,37 @@ def commit_plan(db: Connection, planned: Job) -> None:
 
 
 def discard(db: Connection, job: Job) -> bool:
-    """Forgets a job that was never planned: nothing was sent, and what it had taken is free; False if it was."""
-    unplanned = (jobs.c.job_id == job.job_id) & jobs.c.planned_at.is_(None) & (jobs.c.planner == job.planner)
-    discarded = bool(db.execute(delete(jobs).where(unplanned)).rowcount)
+    """Forgets a job that was never planned: nothing was sent, and what it had taken is free; False if it was.
+
+    One that was kept as an order is not forgotten: it is as it was before it was begun to be planned.
+    """
+    not_planned = _planned_by(job)
+    gone = (
+        update(jobs).where(not_planned).values(planner=None) if job.to_be_planned else delete(jobs).where(not_planned)
+    )
+    discarded = bool(db.execute(gone).rowcount)
     if discarded:
         release(db, job.job_id)
     return discarded
+
+
+def close_unplanned(db: Connection, job: Job, error: str | None = None) -> bool:
+    """Ends a job that was kept as an order, and has nothing to send: nothing was to do, or it can't be planned.
+
+    False if it was planned meanwhile, or begun to be planned by somebody else.
+    """
+    now, figures = time.time(), {name: value for name, value in asdict(job).items() if name in _FIGURES}
+    ends = dict.fromkeys(("planned_at", "shared_at", "closed_at"), now)
+    closed = bool(
+        db.execute(update(jobs).where(_planned_by(job)).values(figures | ends | {"error_message": error})).rowcount
+    )
+    if closed:
+        release(db, job.job_id)
+    return closed
+
+
+def _planned_by(job: Job) -> ColumnElement[bool]:
+    return (jobs.c.job_id == job.job_id) & jobs.c.planned_at.is_(None) & (jobs.c.planner == job.planner)
 
 
 def release(db: Connection, job_id: str) -> None:

@@ -8,10 +8,12 @@ through. `FROM enable_logging(...)` is a SELECT too, and ended the process (Duck
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+import threading
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, cast
 
-from batch_pipeline.errors import UsageError
+from batch_pipeline.errors import InvalidSelection, UsageError
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -57,6 +59,31 @@ def one_select(connection: DuckDBPyConnection, sql: str) -> str:
     for name in _functions(_parsed(connection, text)):
         raise UsageError(f"The SQL calls `{name}`, which it may not: it reads tables and views of the warehouse.")
     return text
+
+
+@contextmanager
+def within(connection: DuckDBPyConnection, seconds: float | None) -> Generator[None]:
+    """Stops what runs on the connection when the time is over; None: never.
+
+    Raises:
+        InvalidSelection: It was stopped.
+    """
+    import duckdb
+
+    if seconds is None:
+        yield
+        return
+    timer = threading.Timer(seconds, connection.interrupt)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    except duckdb.InterruptException:
+        raise InvalidSelection(
+            f"The query was stopped after {seconds:g} s: ask for less, or set BATCH_PIPELINE_SQL_SECONDS."
+        ) from None
+    finally:
+        timer.cancel()
 
 
 def in_one_line(message: str) -> str:

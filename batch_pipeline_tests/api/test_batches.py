@@ -60,8 +60,36 @@ def test_a_new_call_asks_for_what_is_new_and_for_nothing_where_nothing_is(client
     client.done(client.made())
     reply = client.create()
     assert reply.status_code == 200
-    assert reply.json()["job_id"] is None
-    assert reply.json()["skipped"] == ISSUES
+    assert (reply.json()["state"], reply.json()["records"], reply.json()["skipped"]) == ("done", 0, ISSUES)
+    assert client.get(f"/api/batch/{reply.json()['job_id']}")["state"] == "done"
+
+
+def test_many_orders_at_once_are_kept_at_once_and_planned_in_turn(client: Client) -> None:
+    asked: list[dict[str, Any]] = [{"ids": [f"acme/orbit#{n % ISSUES + 1}"], "which": "all"} for n in range(16)]
+    with ThreadPoolExecutor(16) as pool:
+        replies = [call.result() for call in [pool.submit(client.create, **order) for order in asked]]
+    assert {reply.status_code for reply in replies} == {202}
+    assert "planning" in {reply.json()["state"] for reply in replies}, "the last ones do not wait for their plan"
+    made = {reply.json()["job_id"] for reply in replies}
+    assert len(made) == len(asked)
+    for job in made:
+        client.until(job, "planned", "in_flight", "ended", "done")
+
+
+def test_a_query_that_takes_too_long_is_stopped(client: Client, serve: Callable[..., Client]) -> None:
+    endless = "SELECT record_id, repo, title, body, created_at FROM issues, range(100000000000) GROUP BY ALL"
+    impatient = serve(sql_seconds=0.2)
+    for reply in (impatient.create(sql=endless), impatient.create(sql=endless, dry_run=True)):
+        assert reply.status_code == 409
+        assert "stopped after 0.2 s" in reply.json()["detail"]
+
+
+def test_answers_may_be_asked_for_at_once_and_after_a_canary(client: Client) -> None:
+    now = client.done(client.made(limit=2, mode="realtime"))
+    assert (now["mode"], now["outcomes"]) == ("realtime", {"answered": 2})
+    whole = client.done(client.made(canary=1))
+    assert whole["records"] == ISSUES - 2
+    assert client.done(whole["canary"])["outcomes"] == {"answered": 1}
 
 
 def test_a_dry_run_keeps_nothing(client: Client, books: Books) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Literal, cast
 
-from batch_pipeline.batches.requests.foreign_query import ASKED_FOR, PLACE, ask_for
+from batch_pipeline.batches.requests.foreign_query import ASKED_FOR, PLACE, ask_for, describe
 from batch_pipeline.batches.requests.orders import order_by
 from batch_pipeline.errors import InvalidSelection, InvalidTask
 from batch_pipeline.tasks.task import BatchTask
@@ -110,7 +110,25 @@ def connection_for(warehouse: Warehouse, selection: Selection) -> AbstractContex
     return warehouse.read() if selection.sql is None else warehouse.guarded()
 
 
-def prepare(connection: DuckDBPyConnection, task: BatchTask, selection: Selection) -> Prepared:
+def check(connection: DuckDBPyConnection, task: BatchTask, selection: Selection) -> None:
+    """Checks what `prepare` does, but for what only the records show: no record is read, and no query is run.
+
+    Raises:
+        UsageError: As `prepare`.
+    """
+    if selection.sql is None:
+        columns = _columns_of(connection, task)
+        _check_columns(task, columns)
+    else:
+        columns = describe(connection, task, selection.sql).columns
+    _check_answer_columns(connection, task)
+    _selected(task, selection, "", columns)
+    _order(task, selection, columns)
+
+
+def prepare(
+    connection: DuckDBPyConnection, task: BatchTask, selection: Selection, seconds: float | None = None
+) -> Prepared:
     """Checks a task's SQL and columns, and a selection, and puts them together.
 
     A query is run once, into a table that lasts as long as the connection: whatever it gives, it gives it once.
@@ -119,6 +137,7 @@ def prepare(connection: DuckDBPyConnection, task: BatchTask, selection: Selectio
         connection: Of `connection_for`; the records are to be streamed from the same one.
         task: What is asked.
         selection: Of which records.
+        seconds: The longest that its query may run.
 
     Raises:
         UsageError: The selection's SQL is more than a SELECT.
@@ -130,7 +149,7 @@ def prepare(connection: DuckDBPyConnection, task: BatchTask, selection: Selectio
         records, columns = task.records, _columns_of(connection, task)
         _check_columns(task, columns)
     else:
-        records, columns = f"FROM {ASKED_FOR}", ask_for(connection, task, selection.sql)
+        records, columns = f"FROM {ASKED_FOR}", ask_for(connection, task, selection.sql, seconds)
     _check_answer_columns(connection, task)
     selected = _selected(task, selection, records, columns)
     used = task.columns or tuple(name for name in columns if name not in ("record_id", "repo", "night"))

@@ -64,6 +64,8 @@ class JobStatus:
     canary: str | None
     job_type: str
     metadata: Mapping[str, str]
+    error_message: str | None
+    """Why it could not be planned, where its order was kept before that was known."""
 
     @property
     def answered(self) -> int:
@@ -161,6 +163,7 @@ def _status(
         canary=root.canary,
         job_type=root.job_type,
         metadata=root.meta,
+        error_message=root.error_message,
     )
 
 
@@ -204,7 +207,7 @@ def _state(
 def _final_state(root: Job, outcomes: Mapping[str, int]) -> JobState:
     if root.cancel_asked_at is not None:
         return "cancelled"
-    return "done" if outcomes.get("answered") or not root.records else "failed"
+    return "done" if outcomes.get("answered") or not (root.records or root.error_message) else "failed"
 
 
 def outcomes_of(chain: Iterable[Job], rows: Iterable[Batch]) -> dict[str, int]:
