@@ -17,7 +17,7 @@ from batch_pipeline.notebook.options import Options
 from batch_pipeline.notebook.rows import Row, rows_of
 from batch_pipeline.notebook.run import Run
 from batch_pipeline.notebook.standing import DryRun
-from batch_pipeline.settings import ProviderName, Settings, load_settings
+from batch_pipeline.settings import Mode, ProviderName, Settings, load_settings
 from batch_pipeline.tasks.content import Content
 from batch_pipeline.tasks.task import Answer, TaskEndpoint
 
@@ -42,7 +42,11 @@ class Batch:
         parameters: Further fields of each request's body, such as `temperature`.
         citations: Whether an answer of text comes with quotes of its document.
         endpoint: `chat`, or `responses`; embeddings have their own.
-        time_limit: Seconds from the first submission, after which `Run.wait` cancels what is not done.
+        mode: `batch`; or `realtime`, where `submit` answers at once at the full price, and `flex`, slower, at the price
+            of a batch.
+        canary: So many of the new items go first, and the rest if they go well.
+        time_limit: Seconds from the first submission, after which `Run.wait` cancels what is not done; kept, so that
+            `Batch.resume` keeps to it.
         max_batches_in_flight: Batches that the provider has at once, at most.
         items_per_batch: Items of one batch; the provider's limit where it is None.
         settings: Those of the environment where there are none.
@@ -71,6 +75,8 @@ class Batch:
         citations: bool = False,
         endpoint: TaskEndpoint | None = None,
         dimensions: int | None = None,
+        mode: Mode = "batch",
+        canary: int | None = None,
         time_limit: float | timedelta | None = None,
         max_batches_in_flight: int | None = None,
         items_per_batch: int | None = None,
@@ -93,6 +99,9 @@ class Batch:
             dimensions=dimensions,
             budget_usd=budget_usd,
             max_batches_in_flight=max_batches_in_flight,
+            mode=mode,
+            canary=canary or None,
+            time_limit=self._time_limit,
         )
         self._plan.task(Options())  # whatever is wrong with it is said here
         self._keeper = Keeper(self._settings.data_dir / "python")
@@ -229,7 +238,7 @@ class Batch:
         Args:
             name: The batch's.
             answer: Its answer's model; without it, what was parsed is a dict.
-            time_limit: As of `Batch`.
+            time_limit: As of `Batch`; the one that it was submitted with where it is None.
             settings: Those of the environment where there are none.
             data_dir: Where ledger, warehouse and files lie, in place of the setting's.
 

@@ -11,7 +11,7 @@ from batch_pipeline.batches.plan import Order, snapshot_of
 from batch_pipeline.errors import UsageError
 from batch_pipeline.notebook.items import Item, content_of, hash_of
 from batch_pipeline.notebook.options import Options
-from batch_pipeline.settings import ProviderName
+from batch_pipeline.settings import Mode, ProviderName
 from batch_pipeline.tasks.snapshot import TaskSnapshot
 from batch_pipeline.tasks.task import Answer, BatchTask, TaskEndpoint
 
@@ -35,6 +35,9 @@ class Plan:
     dimensions: int | None
     budget_usd: float | None
     max_batches_in_flight: int | None
+    mode: Mode = "batch"
+    canary: int | None = None
+    time_limit: float | None = None
 
     def task(self, options: Options, records: str = "FROM python_items") -> BatchTask:
         """The task that items with these options are asked as.
@@ -79,7 +82,7 @@ def groups_of(pipeline: Pipeline, wanted: Plan, items: Sequence[Item]) -> list[G
     by_envelope: dict[str, Group] = {}
     for of_options in by_options.values():
         task = wanted.task(of_options[0].options)
-        snapshot = snapshot_of(pipeline, Order(task))
+        snapshot = snapshot_of(pipeline, Order(task, mode=wanted.mode))
         pipeline.provider(snapshot.provider)
         envelope = _envelope(snapshot)
         before = by_envelope.get(envelope)

@@ -8,7 +8,7 @@ from typing import cast
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.errors import UsageError
 from batch_pipeline.ledger import jobs
-from batch_pipeline.ledger.jobs import Job
+from batch_pipeline.ledger.jobs import CANARY_FOR, Job
 from batch_pipeline.notebook.grouping import Group
 from batch_pipeline.notebook.store import Rows
 from batch_pipeline.tasks.snapshot import TaskSnapshot
@@ -20,13 +20,14 @@ _TEXTUAL = frozenset({"text", "answer", "citations"})
 
 
 def known_jobs(pipeline: Pipeline, name: str) -> list[Job]:
-    """The jobs of a batch, the oldest first.
+    """The jobs of a batch, the oldest first, without their canaries.
 
     Raises:
         UsageError: Jobs of this name are a task's.
     """
     with pipeline.ledger.read() as db:
         of_name = [job for job in reversed(jobs.newest(db)) if job.task == name and job.planned_at is not None]
+    of_name = [job for job in of_name if CANARY_FOR not in job.metadata]
     if any(PYTHON not in job.metadata for job in of_name):
         raise UsageError(f"`{name}` is the name of a task, whose answers have its table; give the batch another.")
     return of_name

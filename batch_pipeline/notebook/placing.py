@@ -22,6 +22,9 @@ from batch_pipeline.notebook.items import Item
 from batch_pipeline.notebook.known import PYTHON, asked_up_to, known_jobs, must_fit, rows_of, told_of
 from batch_pipeline.notebook.store import Asked, Rows
 
+TIME_LIMIT, LIMITED_SINCE = "time_limit_seconds", "time_limit_since"
+"""In a job's metadata: how long its run may take, and since when, if that is not since it was made."""
+
 
 @dataclass(frozen=True)
 class Placed:
@@ -47,7 +50,9 @@ def place(pipeline: Pipeline, wanted: Plan, items: Sequence[Item]) -> Placed:
         new = [job for group in groups if (job := _planned(pipeline, wanted, group, known, len(groups)))]
         placed = Placed(_in_order(items, asked), _of_asked([*known, *new], asked))
         if wanted.budget_usd is not None:
-            _share(pipeline, wanted.budget_usd, placed.jobs)
+            _share(pipeline, wanted.budget_usd, [*canaries(pipeline, placed.jobs), *placed.jobs])
+        if wanted.time_limit is not None:
+            _limit(pipeline, wanted.time_limit, placed.jobs)
     return placed
 
 
@@ -66,6 +71,20 @@ def found(pipeline: Pipeline, name: str) -> Placed:
         asked = store.all_asked(connection, name)
     of_jobs = [each for each in asked if any(rows_of(job).holds(each) for job in known)]
     return Placed(of_jobs, _of_asked(known, of_jobs))
+
+
+def canaries(pipeline: Pipeline, of_run: Sequence[Job]) -> list[Job]:
+    """The jobs over first items that go before these."""
+    with pipeline.ledger.read() as db:
+        return [jobs.get(db, job.canary) for job in of_run if job.canary]
+
+
+def _limit(pipeline: Pipeline, seconds: float, of_run: Sequence[Job]) -> None:
+    """Kept with the jobs: whoever resumes the run keeps to it."""
+    with pipeline.ledger.begin() as db:
+        for job in of_run:
+            if job.metadata.get(TIME_LIMIT) != seconds:
+                jobs.note(db, job.job_id, {TIME_LIMIT: seconds})
 
 
 def _kept(pipeline: Pipeline, name: str, groups: Sequence[Group]) -> list[Asked]:
@@ -93,7 +112,8 @@ def _planned(pipeline: Pipeline, wanted: Plan, group: Group, known: Sequence[Job
     if wanted.max_batches_in_flight is not None:
         metadata[MOST_IN_FLIGHT] = wanted.max_batches_in_flight
     task = replace(group.task, records=store.records_sql(wanted.name, rows))
-    job = plan(pipeline, Order(task, Selection(which="all"), key=key, metadata=metadata))
+    order = Order(task, Selection(which="all"), key=key, mode=wanted.mode, canary=wanted.canary, metadata=metadata)
+    job = plan(pipeline, order)
     return job if job.records else None
 
 

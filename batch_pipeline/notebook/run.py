@@ -15,11 +15,11 @@ from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.retry import retry as try_again
 from batch_pipeline.batches.standing.report import comparison, price_threshold
 from batch_pipeline.batches.standing.status import FINAL, status
-from batch_pipeline.batches.turn import PATIENCE, submit_job, take_turn
+from batch_pipeline.batches.turn import PATIENCE, send, submit_job, take_turn, with_canary
 from batch_pipeline.errors import PipelineError, ProviderError, ProviderRefused, ProviderUnreachable
 from batch_pipeline.ledger import jobs
 from batch_pipeline.notebook import results as reading
-from batch_pipeline.notebook.placing import Placed
+from batch_pipeline.notebook.placing import LIMITED_SINCE, TIME_LIMIT, Placed
 from batch_pipeline.notebook.progress import shown
 from batch_pipeline.notebook.results import OPEN, ItemResult
 from batch_pipeline.notebook.standing import RunCost, RunStatus, status_of
@@ -51,8 +51,10 @@ class Run:
         self._asked = placed.asked
         self._roots = [job.job_id for job in placed.jobs]
         self._answer = answer
-        self._time_limit = time_limit
-        self._since = min((job.created_at for job in placed.jobs), default=time.time())
+        self._canaries = [job.canary for job in placed.jobs if job.canary]
+        self._time_limit = time_limit or _kept(placed.jobs, TIME_LIMIT)
+        made = min((job.created_at for job in placed.jobs), default=time.time())
+        self._since = max(made, _kept(placed.jobs, LIMITED_SINCE) or made)
         self.close = weakref.finalize(self, pipeline.close)
         """Gives connections back; what is in flight stays so."""
 
@@ -84,7 +86,10 @@ class Run:
 
     def status(self) -> RunStatus:
         """Where it stands, as the ledger knows it; `wait` asks the provider."""
-        return status_of(self.name, len(self._asked), [status(self._pipeline, root) for root in self._roots])
+        of_jobs, of_canaries = (
+            [status(self._pipeline, root) for root in all_] for all_ in (self._roots, self._canaries)
+        )
+        return status_of(self.name, len(self._asked), of_jobs, of_canaries)
 
     def wait(
         self,
@@ -127,13 +132,15 @@ class Run:
         return self
 
     def send(self) -> None:
-        """Sends what is planned, as far as it goes now.
+        """Sends what is planned, as far as it goes now; what is answered at once is answered here.
 
         Raises:
             PipelineError: The provider can't be reached, or refuses; what is planned is kept.
         """
         for root in self._open():
-            sent = submit_job(self._pipeline, root)
+            with self._pipeline.ledger.read() as db:
+                job = jobs.get(db, root)
+            sent = send(self._pipeline, job)
             if sent.stopped:
                 raise sent.stopped
             for batch_id, why in sent.not_yet.items():
@@ -142,7 +149,7 @@ class Run:
     def cancel(self) -> Self:
         """Cancels what is not done; what was answered is kept. `wait` sees it through."""
         for root in self._open():
-            ask_cancel(self._pipeline, root)
+            self._ask_cancel(root)
             self._turn(root)
         return self
 
@@ -150,6 +157,9 @@ class Run:
         """Sends again what has no answer: what failed, was refused, cancelled or lost. A time limit begins anew."""
         self._pipeline.must_be_enabled()
         self._since = time.time()
+        with self._pipeline.ledger.begin() as db:
+            for root in self._roots if self._time_limit is not None else ():
+                jobs.note(db, root, {LIMITED_SINCE: self._since})
         for root in self._roots:
             attempt = try_again(self._pipeline, root, on_request=True)
             if attempt is not None and (stopped := submit_job(self._pipeline, attempt.job_id).stopped):
@@ -173,12 +183,14 @@ class Run:
     def cost(self) -> RunCost:
         """What it cost so far, and would have cost in realtime."""
         now, chains = self.status(), self._chains()
+        with self._pipeline.ledger.read() as db:
+            of_canaries = jobs.chains(db, self._canaries)
         paid = comparisons = None
         tokens_in = tokens_out = 0
         with self._pipeline.warehouse.read() as connection:
-            for job in now.jobs:
+            for job in (*now.canaries, *now.jobs):
                 threshold = price_threshold(self._pipeline, job.provider, job.model)
-                ids = [each.job_id for each in chains[job.job_id]]
+                ids = [each.job_id for each in chains.get(job.job_id, of_canaries.get(job.job_id, []))]
                 found = figures(connection, {job.job_id: ids}, threshold)[job.job_id]
                 tokens_in += sum(tokens.input_tokens for tokens in found.tokens)
                 tokens_out += sum(tokens.output_tokens for tokens in found.tokens)
@@ -198,14 +210,22 @@ class Run:
         """Takes a turn for each job that is not through; whether there is nothing more to wait for."""
         if self._time_limit is not None and time.time() - self._since > self._time_limit:
             for root in self._open():
-                ask_cancel(self._pipeline, root)
+                self._ask_cancel(root)
         for root in self._open():
             self._turn(root)
         now = self.status()
         told(now)
         if on_progress is not None:
             on_progress(now)
+        if any(job.stopped for job in now.jobs):
+            log.warning("Batch `%s` was stopped by its canary: %s", self.name, now.waits_for)
         return now.final or self._stuck(now)
+
+    def _ask_cancel(self, root: str) -> None:
+        with self._pipeline.ledger.read() as db:
+            both = with_canary(jobs.get(db, root))
+        for job_id in both:
+            ask_cancel(self._pipeline, job_id)
 
     def _stuck(self, now: RunStatus) -> bool:
         """Nothing is in flight, and what is planned waits for a person."""
@@ -248,6 +268,12 @@ class Run:
     def _chains(self) -> dict[str, list[Job]]:
         with self._pipeline.ledger.read() as db:
             return jobs.chains(db, self._roots)
+
+
+def _kept(of_run: Sequence[Job], name: str) -> float | None:
+    """What the newest of a run's jobs that has it keeps under that name."""
+    found = [job.metadata[name] for job in sorted(of_run, key=lambda job: job.created_at) if name in job.metadata]
+    return float(str(found[-1])) if found else None
 
 
 def _passes(error: PipelineError) -> bool:

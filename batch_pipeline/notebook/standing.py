@@ -33,6 +33,8 @@ class RunStatus:
     seconds: float
     """Since it was first submitted."""
     jobs: Sequence[JobStatus] = field(repr=False)
+    canaries: Sequence[JobStatus] = field(default=(), repr=False)
+    """The jobs over first items that go before those; what they cost is part of the cost."""
 
     @property
     def answered(self) -> int:
@@ -42,7 +44,7 @@ class RunStatus:
     @property
     def final(self) -> bool:
         """Nothing more will happen by itself."""
-        return all(job.final for job in self.jobs)
+        return all(job.final or job.stopped for job in self.jobs)
 
     def __str__(self) -> str:
         waits = f" ({self.waits_for})" if self.waits_for else ""
@@ -50,12 +52,13 @@ class RunStatus:
         return f"{self.name}: {self.state.replace('_', ' ')}{waits}; {self.items:,} items, {told}; ${self.cost_usd:.6g}"
 
 
-def status_of(name: str, items: int, jobs: Sequence[JobStatus]) -> RunStatus:
+def status_of(name: str, items: int, jobs: Sequence[JobStatus], canaries: Sequence[JobStatus] = ()) -> RunStatus:
     """A run's jobs, put together."""
+    paid = [*canaries, *jobs]
     outcomes: Counter[str] = Counter()
     for job in jobs:
         outcomes.update(job.outcomes)
-    batches = [batch for job in jobs for batch in job.batches]
+    batches = [batch for job in paid for batch in job.batches]
     return RunStatus(
         name=name,
         state=_state(jobs),
@@ -64,11 +67,12 @@ def status_of(name: str, items: int, jobs: Sequence[JobStatus]) -> RunStatus:
         completed=sum(batch.completed for batch in batches),
         total=sum(batch.total for batch in batches),
         batches=len(batches),
-        estimated_cost_usd=sum(job.estimated_cost_usd for job in jobs),
-        cost_usd=sum(job.cost_usd for job in jobs),
+        estimated_cost_usd=sum(job.estimated_cost_usd for job in paid),
+        cost_usd=sum(job.cost_usd for job in paid),
         waits_for=next((job.waits_for for job in jobs if job.waits_for), None),
         seconds=time.time() - min((job.created_at for job in jobs), default=time.time()),
         jobs=jobs,
+        canaries=canaries,
     )
 
 

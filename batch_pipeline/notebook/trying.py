@@ -28,7 +28,7 @@ def dry_run(pipeline: Pipeline, wanted: Plan, items: Sequence[Item]) -> DryRun:
     groups = groups_of(pipeline, wanted, items)
     known = known_jobs(pipeline, wanted.name)
     must_fit(wanted.name, groups, known)
-    runs = [_dry(pipeline, group, known) for group in groups]
+    runs = [_dry(pipeline, wanted, group, known) for group in groups]
     through = [run for run in runs if run is not None]
     return DryRun(
         name=wanted.name,
@@ -48,7 +48,7 @@ def dry_run(pipeline: Pipeline, wanted: Plan, items: Sequence[Item]) -> DryRun:
     )
 
 
-def _dry(pipeline: Pipeline, group: Group, known: Sequence[Job]) -> dry.DryRun | None:
+def _dry(pipeline: Pipeline, wanted: Plan, group: Group, known: Sequence[Job]) -> dry.DryRun | None:
     """Of the items that no job asks yet, read from a file that is gone afterwards."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -74,4 +74,4 @@ def _dry(pipeline: Pipeline, group: Group, known: Sequence[Job]) -> dry.DryRun |
     with half(pipeline.data_dir / f"python-{name}.parquet") as path:
         pq.write_table(pa.table(columns), path)  # pyright: ignore[reportUnknownMemberType] - its stubs leave it open
         task = replace(group.task, records=store.file_sql(path))
-        return dry.dry_run(pipeline, Order(task, Selection(which="all")))
+        return dry.dry_run(pipeline, Order(task, Selection(which="all"), mode=wanted.mode))

@@ -284,3 +284,28 @@ def test_progress_is_told_after_each_look_and_logged(make_batch: MakeBatch, capl
     assert seen[-1].final
     assert (seen[-1].completed, seen[-1].total) == (3, 3)
     assert "notes: completed 3/3 (done, $0)" in caplog.text
+
+
+def test_items_are_answered_at_once_where_that_is_asked_for(make_batch: MakeBatch) -> None:
+    run = done(make_batch(2, mode="realtime").submit())
+    assert (run.is_success, run.status().jobs[0].mode) == (True, "realtime")
+
+
+def test_first_items_go_first_and_are_paid_and_counted_once(make_batch: MakeBatch, books: Books) -> None:
+    run = done(make_batch(4, canary=1).submit())
+    assert (run.status().outcomes, len(run.answers()), books.lines_executed) == ({"answered": 4}, 4, 4)
+    assert (len(run.jobs), len(run.status().canaries), run.cost().answered) == (1, 1, 4)
+
+
+def test_a_bad_canary_stops_the_waiting(make_batch: MakeBatch, books: Books) -> None:
+    books.order({"kind": "rows", "status": 400, "custom_id": "*"})
+    run = done(make_batch(3, canary=1, name="bad").submit())
+    assert "canary" in (run.status().waits_for or "")
+    assert len(books.batches) == 1
+
+
+def test_whoever_resumes_keeps_to_the_time_limit(make_batch: MakeBatch, settings: Settings, books: Books) -> None:
+    books.order(SLOW)
+    make_batch(1, time_limit=0.2).submit().close()
+    run = done(Batch.resume("notes", settings=settings))
+    assert run.status().state == "cancelled"
