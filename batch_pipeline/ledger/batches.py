@@ -79,6 +79,15 @@ def of_job(db: Connection, job_id: str) -> list[Batch]:
     return of_jobs(db, [job_id])
 
 
+def not_collected(db: Connection, job_id: str) -> tuple[int, int]:
+    """How many of the job's batches are not collected, and how many of these can't be yet."""
+    open_ = (batches.c.job_id == job_id) & batches.c.collected_at.is_(None)
+    not_yet = batches.c.ended_at.is_(None) | batches.c.recheck_at.is_not(None)
+    counted = select(func.count(), func.count().filter(not_yet)).where(open_)
+    left, later = db.execute(counted).one()
+    return left, later
+
+
 def by_job(db: Connection, job_ids: Sequence[str]) -> dict[str, list[Batch]]:
     """The batches of these jobs, by job, in the order of their numbers."""
     found: dict[str, list[Batch]] = {}

@@ -70,6 +70,11 @@ def free(db: Connection, job_id: str, fingerprints: Sequence[str]) -> None:
     db.execute(delete(inflight).where(inflight.c.job_id == job_id, among(db, inflight.c.fingerprint, fingerprints)))
 
 
+def free_all(db: Connection, job_id: str) -> None:
+    """Frees all that the job holds."""
+    db.execute(delete(inflight).where(inflight.c.job_id == job_id))
+
+
 def wait_for(db: Connection, job_id: str, fingerprints: Iterable[str]) -> None:
     """Notes that the job waits for another job's answers; again is no more."""
     wanted = list(dict.fromkeys(fingerprints))

@@ -88,8 +88,11 @@ class Warehouse:
             yield connection
 
     @contextmanager
-    def write(self) -> Generator[DuckDBPyConnection]:
+    def write(self, *, threads: int | None = None) -> Generator[DuckDBPyConnection]:
         """A connection inside one transaction: committed at the end of the block, rolled back on an exception.
+
+        Args:
+            threads: How many DuckDB works with, on little data; as many as there are cores where nothing is said.
 
         Raises:
             WarehouseBusy: Another process held the lock for longer than `wait_seconds`.
@@ -101,6 +104,7 @@ class Warehouse:
         with (
             self._store.lock(self.wait_seconds) as must_hold,
             self._store.use("write", self.wait_seconds) as connection,
+            _threads(connection, threads),
         ):
             connection.begin()
             try:
@@ -138,6 +142,19 @@ class Warehouse:
         with self._store.lock(self.wait_seconds):
             yield
 
+    @contextmanager
+    def kept_open(self) -> Generator[None]:
+        """Many small uses in a row without closing in between, which takes most of their time; for seconds, not more.
+
+        Nobody else can read or write meanwhile, and in the block `guarded()` has to close it after all.
+
+        Raises:
+            WarehouseBusy: As `write()`.
+        """
+        self._prepare()
+        with self._store.kept_open(self.wait_seconds):
+            yield
+
     def version(self) -> int:
         """Another number after each write, told without waiting for writers; 0 where nothing was ever written."""
         return self._store.version()
@@ -160,6 +177,22 @@ class Warehouse:
     def _is_current(self) -> bool:
         with self._store.use("read", self.wait_seconds) as connection:
             return is_current(connection)
+
+
+@contextmanager
+def _threads(connection: DuckDBPyConnection, count: int | None) -> Generator[None]:
+    """They are the whole process's, which may keep what it has open."""
+    if count is None:
+        yield
+        return
+    import duckdb
+
+    connection.execute(f"SET threads = {count:d}")
+    try:
+        yield
+    finally:
+        with suppress(duckdb.Error):  # of a server that went away nothing is kept
+            connection.execute("RESET threads")
 
 
 _CONFLICT = (

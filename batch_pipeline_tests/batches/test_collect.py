@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
+from batch_pipeline.batches import points
 from batch_pipeline.batches.collect import collect
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.poll import poll
@@ -206,6 +207,48 @@ def test_a_token_limit_waits_and_burns_no_attempt(pipeline: Pipeline, books: Boo
         db.exec_driver_sql("UPDATE batches SET wait_until = 0")
     state = run(pipeline, job)
     assert (state.outcomes, state.attempts) == ({"answered": 3}, 1)
+
+
+def in_flight(pipeline: Pipeline) -> int:
+    with pipeline.ledger.read() as db:
+        return len(db.exec_driver_sql("SELECT * FROM inflight").all())
+
+
+def test_the_last_of_a_jobs_batches_frees_what_all_held(
+    make_pipeline: Callable[..., Pipeline], books: Books, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline = make_pipeline(max_requests=2)
+    write_notes(pipeline, 6)
+    job = planned(pipeline)
+    submit_job(pipeline, job.job_id)
+    ended(pipeline, job)
+    held: list[int] = []
+
+    def look(point: str) -> None:
+        if point == "collect.ledger_committed":
+            held.append(in_flight(pipeline))
+
+    monkeypatch.setattr(points, "hook", look)
+    books.order({"kind": "content_cut", "share": 0.6})
+    with pytest.raises(ProviderUnreachable):
+        collect(pipeline, job.job_id)
+    assert held == [6, 6]
+    collect(pipeline, job.job_id)
+    assert held == [6, 6, 0]
+
+
+def test_a_batch_frees_its_own_where_others_are_not_through(
+    make_pipeline: Callable[..., Pipeline], books: Books
+) -> None:
+    pipeline = make_pipeline(max_requests=2)
+    write_notes(pipeline, 6)
+    job = planned(pipeline)
+    books.order({"kind": "slow", "stage": "in_progress", "seconds": 60, "times": 1})
+    submit_job(pipeline, job.job_id)
+    while sum(batch.ended_at is not None for batch in batches_of(pipeline, job)) < 2:
+        poll(pipeline, job.provider)
+    assert len(collect(pipeline, job.job_id).batches) == 2
+    assert in_flight(pipeline) == 2
 
 
 def test_two_processes_that_collect_the_same_batch_collect_it_once(pipeline: Pipeline, books: Books) -> None:

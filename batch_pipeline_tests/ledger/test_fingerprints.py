@@ -48,6 +48,9 @@ def test_a_job_frees_only_its_own(ledger: Ledger) -> None:
         assert set(fingerprints.holders(db, ["a", "b"])) == {"a", "b"}
         fingerprints.free(db, "one", ["a", "nobody's"])
         assert set(fingerprints.holders(db, ["a", "b"])) == {"b"}
+        fingerprints.take(db, "two", wanted("c", "d"))
+        fingerprints.free_all(db, "two")
+        assert set(fingerprints.holders(db, ["a", "b", "c", "d"])) == {"b"}
 
 
 def take_all(url: str, _folder: Path, number: int) -> list[str]:
