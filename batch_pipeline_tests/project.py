@@ -64,7 +64,7 @@ class Project:
         self.cursors: dict[str, str | None] = {}
         self.resources: dict[str, object] = {
             "pipeline": self.pipeline_resource,
-            "warehouse": WarehouseResource(database=str(pipeline.warehouse.path)),
+            "warehouse": WarehouseResource(database=pipeline.settings.warehouse[0]),
         }
 
     def close(self) -> None:
