@@ -17,6 +17,7 @@ from batch_pipeline.automation.jobs import collect_issues, reprocess
 from batch_pipeline.automation.scheduled import build_scheduled, scheduled_orders
 from batch_pipeline.automation.schedules import build_nightly
 from batch_pipeline.automation.sensors import build_batch_monitor, build_collected_issues
+from batch_pipeline.automation.upkeep import build_upkeep
 from batch_pipeline.resources import PipelineResource, WarehouseResource
 from batch_pipeline.settings import load_settings
 from batch_pipeline.tasks.registry import load_tasks
@@ -32,7 +33,7 @@ def build_definitions() -> dg.Definitions:
     return dg.Definitions(
         assets=[build_issues(settings), *build_media(), *task_assets, *reports, build_reprocess_failed(tasks)],
         jobs=[collect_issues, reprocess, scheduled_orders],
-        schedules=[build_nightly(settings), build_scheduled(settings)],
+        schedules=[build_nightly(settings), build_scheduled(settings), *build_upkeep(settings)],
         sensors=[
             build_collected_issues(task_assets, settings=settings),
             build_batch_monitor([*task_assets, *reports], settings=settings),

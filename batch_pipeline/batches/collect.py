@@ -146,8 +146,8 @@ def _store(pipeline: Pipeline, job: Job, batch: Batch, files: Files) -> tuple[St
     snapshot = TaskSnapshot.model_validate_json(job.snapshot)
     written = written_as(pipeline, job, batch.batch_id, batch.number, _answered_at(batch))
     absent = _absent(job, batch, files)
-    # with two threads, each statement on a batch took three times the CPU, and no less time
-    with pipeline.warehouse.write(threads=1) as connection:
+
+    def store(connection: DuckDBPyConnection) -> tuple[Stored | None, Ends]:
         reach("collect.duckdb_open")
         with pipeline.ledger.read() as db:
             if batches.get(db, batch.batch_id).collected_at is not None:
@@ -160,6 +160,9 @@ def _store(pipeline: Pipeline, job: Job, batch: Batch, files: Files) -> tuple[St
         if missing and batch.recheck_at is None and not job.at_once:
             raise _LookAgain(missing)
         return stored, _through(pipeline, connection, stored)
+
+    # with two threads, each statement on a batch took three times the CPU, and no less time
+    return pipeline.warehouse.transact(store, threads=1)
 
 
 def _through(pipeline: Pipeline, connection: DuckDBPyConnection, stored: Stored) -> Ends:
@@ -253,8 +256,7 @@ def _hand_over(pipeline: Pipeline, job: Job) -> None:
             if jobs.get(db, job.job_id).cancel_asked_at is None and fingerprints.still_waiting(db, job.job_id):
                 return
         written = written_as(pipeline, job, f"{job.job_id}-shared", -1, time.time())
-        with pipeline.warehouse.write() as connection:
-            stored = store_shared(connection, written)
+        stored = pipeline.warehouse.transact(lambda connection: store_shared(connection, written))
     outcomes = stored.records if stored else {}
     with pipeline.ledger.begin() as db:
         fingerprints.give_up(db, job.job_id, job.task, stored.ends if stored else {})  # what can't be sent at all

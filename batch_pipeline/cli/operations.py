@@ -56,20 +56,27 @@ def prune(
 ) -> None:
     """Remove the local files of jobs that are through; answers, results and costs stay.
 
-    Such a job can't be retried any more.
+    Such a job can't be retried any more. A warehouse on DuckLake gets its upkeep with it.
 
     Example: batch-pipeline prune --older-than 30
     """
     from batch_pipeline.batches.prune import prune as remove
+    from batch_pipeline.warehouse.upkeep import keep_up
 
     with opened() as pipeline:
-        pruned = remove(pipeline, days)
+        pruned, kept_up = remove(pipeline, days), keep_up(pipeline.warehouse)
     if as_json:
-        print_json(asdict(pruned))
-    elif not pruned.jobs:
+        print_json(asdict(pruned) | ({} if kept_up is None else {"warehouse": asdict(kept_up)}))
+        return
+    if not pruned.jobs:
         say("Nothing to remove: no job has been through for so long.")
     else:
         say(f"Removed the files of {plural(pruned.jobs, 'job')}, {pruned.bytes / 1e6:,.1f} MB. All answers stay.")
+    if kept_up is not None:
+        say(
+            f"The lake: {plural(kept_up.merged, 'file')} merged, {kept_up.rewritten} written anew without deleted rows,"
+        )
+        say(f"{plural(kept_up.forgotten, 'old state')} forgotten, {plural(kept_up.deleted, 'file')} deleted.")
 
 
 def resolve(

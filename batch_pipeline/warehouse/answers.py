@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from batch_pipeline.warehouse.citations import make_citations_view
+from batch_pipeline.warehouse.ducklake import is_lake, partition
 from batch_pipeline.warehouse.names import quoted, text_literal
 
 if TYPE_CHECKING:
@@ -100,10 +101,20 @@ def newest_rows(connection: DuckDBPyConnection, task: str, which: Which) -> Duck
 
 def answer_fields(connection: DuckDBPyConnection, task: str) -> list[str]:
     """The columns of the task's table that are of its answers."""
-    rows = connection.execute(
-        "SELECT column_name FROM duckdb_columns() WHERE table_name = ? ORDER BY column_index", [task]
-    ).fetchall()
-    return [str(name) for (name,) in rows if name not in OWN_COLUMNS]
+    return [name for name in _columns(connection, task) if name not in OWN_COLUMNS]
+
+
+def _columns(connection: DuckDBPyConnection, table: str) -> list[str]:
+    rows = connection.execute(_COLUMNS, [table]).fetchall()
+    return [str(name) for (name,) in rows]
+
+
+_COLUMNS = """
+    SELECT column_name
+    FROM duckdb_columns()
+    WHERE table_name = ? AND database_name = current_database()
+    ORDER BY column_index
+"""
 
 
 def _newest(task: str, fields: str) -> str:
@@ -162,10 +173,11 @@ def dimensions(connection: DuckDBPyConnection, task: str, model: str) -> int | N
 
 def make_table(connection: DuckDBPyConnection, task: str, answer_columns: Mapping[str, str]) -> None:
     """Makes the task's table and view, or widens them by the fields that are new."""
-    own = list(OWN_COLUMNS.items())
-    columns = dict([*own[:_LEADING], *answer_columns.items(), *own[_LEADING:]])
-    made = ", ".join(f"{quoted(name)} {kind}" for name, kind in columns.items())
-    connection.execute(f"CREATE TABLE IF NOT EXISTS {quoted(task)} ({made})")
+    known = set(_columns(connection, task))
+    if known >= answer_columns.keys() and known:
+        return  # a view that is made anew would be a change of the schema at each batch
+    if not known:
+        _make(connection, task, answer_columns)
     for name, kind in answer_columns.items():
         connection.execute(f"ALTER TABLE {quoted(task)} ADD COLUMN IF NOT EXISTS {quoted(name)} {kind}")
     connection.execute(f"""
@@ -176,6 +188,15 @@ def make_table(connection: DuckDBPyConnection, task: str, answer_columns: Mappin
     """)  # noqa: S608 - names are quoted
     if "citations" in answer_columns:
         make_citations_view(connection)
+
+
+def _make(connection: DuckDBPyConnection, task: str, answer_columns: Mapping[str, str]) -> None:
+    own = list(OWN_COLUMNS.items())
+    columns = dict([*own[:_LEADING], *answer_columns.items(), *own[_LEADING:]])
+    made = ", ".join(f"{quoted(name)} {kind}" for name, kind in columns.items())
+    connection.execute(f"CREATE TABLE {quoted(task)} ({made})")
+    if is_lake(connection):
+        partition(connection, task)
 
 
 def parsed(answer_columns: Mapping[str, str], text: str) -> str:

@@ -118,22 +118,23 @@ class Warehouse:
                     raise WarehouseConflict(_CONFLICT.format(name=self._store.name)) from error
                 raise
 
-    def transact(self, work: Callable[[DuckDBPyConnection], T]) -> T:
+    def transact(self, work: Callable[[DuckDBPyConnection], T], *, threads: int | None = None) -> T:
         """Does `work` in one transaction, from its beginning again where that met a conflict or lost its server.
 
         Args:
             work: What is done; whatever it does outside of the warehouse must bear being done twice.
+            threads: As for `write()`.
 
         Raises:
             WarehouseBusy: As `write()`, when it happened each time.
         """
         for attempt in range(TRIES - 1):
             try:
-                with self.write() as connection:
+                with self.write(threads=threads) as connection:
                     return work(connection)
             except (WarehouseConflict, WarehouseUnreachable):
                 time.sleep(0.25 * 2**attempt)
-        with self.write() as connection:
+        with self.write(threads=threads) as connection:
             return work(connection)
 
     @contextmanager

@@ -76,6 +76,9 @@ _DUPLICATES = """
 """
 
 
+_VIEW = "SELECT sql FROM duckdb_views() WHERE view_name = ? AND database_name = current_database()"
+
+
 def embedded(connection: DuckDBPyConnection, task: str, record_id: str) -> Embedded | None:
     """The record as the task has embedded it last; None where it has not."""
     found = connection.execute(_FIND.format(latest=_latest(task)), {"record_id": record_id}).fetchone()
@@ -100,8 +103,11 @@ def make_duplicates_view(connection: DuckDBPyConnection, task: str, model: str) 
     sizes = f"SELECT len(embedding) FROM {quoted(task)} WHERE model = ? ORDER BY answered_at DESC LIMIT 1"  # noqa: S608 - quoted
     if found := connection.execute(sizes, [model]).fetchone():
         view = quoted(f"{task}_duplicates")
-        names = {"view": view, "latest": _latest(task), "model": text_literal(model)}
-        connection.execute(_DUPLICATES.format(**names, n=int(found[0]), least=DUPLICATE))
+        size, told = int(found[0]), text_literal(model)
+        known = connection.execute(_VIEW, [f"{task}_duplicates"]).fetchone()
+        if known is None or f"FLOAT[{size}]" not in str(known[0]) or f"= {told})" not in str(known[0]):
+            sql = _DUPLICATES.format(view=view, latest=_latest(task), model=told, n=size, least=DUPLICATE)
+            connection.execute(sql)
 
 
 def _latest(task: str) -> str:
