@@ -17,6 +17,7 @@ from batch_pipeline_tests.cli.test_operations import POLL, submitted
 UNTIL_CTRL_C = {"demo", "dev", "local-server", "serve"}
 """Verbs that start programs, and have tests of their own."""
 ELSEWHERE = {
+    "migrate-to",
     "issues pull",
     "resolve",
     "similar",
