@@ -25,7 +25,7 @@ _CLIENT: ClientConfig = {
     "timeout": timedelta(hours=1),  # of one request: a file comes down in one
 }
 _RETRIES: RetryConfig = {
-    "max_retries": 4,
+    "max_retries": 3,
     "backoff": {"init_backoff": timedelta(milliseconds=200), "max_backoff": timedelta(seconds=5), "base": 3},
     "retry_timeout": timedelta(seconds=60),
 }
@@ -102,15 +102,15 @@ def shown(url: str) -> str:
 
 
 def _why(error: Exception) -> str:
-    from obstore.exceptions import PermissionDeniedError, UnauthenticatedError
-
+    """What a person can do; the error's own words may hold what was signed, and with what key."""
     words = str(error)
+    status = re.search(r"status code: (\d{3})", words)
     if "NoSuchBucket" in words:
         return "does not exist: make the bucket, or correct BATCH_PIPELINE_FILES_URL."
-    if isinstance(error, (PermissionDeniedError, UnauthenticatedError)):
+    if status and status[1] in ("401", "403"):
         return "refused the key: check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, and what the key may do."
-    if "credential" in words.lower():
-        return "wants a key: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or run where a role gives one."
-    if status := re.search(r"status code: (\d{3})", words):
+    if status:
         return f"answered with {status[1]}: run this again when it is well."
+    if "credential" in words.lower() or "169.254.169.254" in words:
+        return "wants a key: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or run where a role gives one."
     return "did not answer: check AWS_ENDPOINT_URL and the network, and run this again."
