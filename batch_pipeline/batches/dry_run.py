@@ -18,6 +18,7 @@ from batch_pipeline.batches.requests.select import connection_for, prepare
 from batch_pipeline.ledger import fingerprints
 from batch_pipeline.ledger.fingerprints import Holder
 from batch_pipeline.ledger.jobs import Job
+from batch_pipeline.warehouse.cursors import second_cursor
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -61,7 +62,7 @@ def dry_run(pipeline: Pipeline, order: Order, sql_seconds: float | None = None) 
     prices = (tariff.paid, tariff.batch, tariff.realtime)
     paid, batch, realtime = (estimator_for(snapshot, price, counter) for price in prices)
     job = job_of(order, snapshot)
-    with connection_for(pipeline.warehouse, order.selection) as connection, connection.cursor() as lookups:
+    with connection_for(pipeline.warehouse, order.selection) as connection, second_cursor(connection) as lookups:
         prepared = prepare(connection, order.task, order.wanted, sql_seconds)
         selected = prepared.count_selected(connection)
         planner = _DryPlanner(pipeline, job, lookups, limits, force=order.force)

@@ -42,6 +42,7 @@ from batch_pipeline.providers.limits import BATCH_LIMITS, FLEX
 from batch_pipeline.settings import Mode, ProviderName
 from batch_pipeline.tasks.snapshot import TaskSnapshot
 from batch_pipeline.tasks.task import BatchTask
+from batch_pipeline.warehouse.cursors import second_cursor
 from batch_pipeline.warehouse.without_pandas import without_pandas
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def plan(pipeline: Pipeline, order: Order, sql_seconds: float | None = None) -> 
     with planning(pipeline, wanted) as job:
         if job.planned_at is not None:
             return job
-        with connection_for(pipeline.warehouse, order.selection) as connection, connection.cursor() as lookups:
+        with connection_for(pipeline.warehouse, order.selection) as connection, second_cursor(connection) as lookups:
             prepared = prepare(connection, order.task, order.wanted, sql_seconds)
             selected = prepared.count_selected(connection)
             counter = TokenCounter(pipeline.prices.price(snapshot.provider, snapshot.model).model)

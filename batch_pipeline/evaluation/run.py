@@ -26,6 +26,7 @@ from batch_pipeline.evaluation.store import GoldSet, Run, Score, Setup
 from batch_pipeline.settings import ProviderName
 from batch_pipeline.tasks.task import BatchTask
 from batch_pipeline.warehouse.answers import type_of_column
+from batch_pipeline.warehouse.cursors import second_cursor
 from batch_pipeline.warehouse.names import quoted
 
 if TYPE_CHECKING:
@@ -227,9 +228,8 @@ def _under_way(pipeline: Pipeline, matched: Matched) -> JobStatus | None:
 def _content_hashes(connection: DuckDBPyConnection, task: BatchTask, selection: Selection) -> dict[str, str]:
     """The records that there are, and the hash of what would be asked about."""
     prepared = prepare(connection, task, selection)
-    return {
-        str(row["record_id"]): str(row["content_hash"]) for rows in prepared.stream(connection.cursor()) for row in rows
-    }
+    with second_cursor(connection) as reader:
+        return {str(row["record_id"]): str(row["content_hash"]) for rows in prepared.stream(reader) for row in rows}
 
 
 def _answered(connection: DuckDBPyConnection, task: str, setup: Setup) -> set[tuple[str, str]]:
