@@ -10,17 +10,19 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, replace
 from itertools import cycle
 from pathlib import Path
 
 from batch_pipeline.settings import DEFAULT_MODELS
+from batch_pipeline_tests.chaos import hosts
 from batch_pipeline_tests.chaos.forked import prepare
 from batch_pipeline_tests.chaos.points import TARGETS, Strike
 from batch_pipeline_tests.chaos.trial import Server, Trial
 from batch_pipeline_tests.chaos.worker import struck
-from batch_pipeline_tests.chaos.worlds import WORLDS, World
+from batch_pipeline_tests.chaos.worlds import SERVER_WORLDS, WORLDS, World
+from batch_pipeline_tests.scale.postgres import PostgresServer
 
 
 @dataclass(frozen=True)
@@ -40,11 +42,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m batch_pipeline_tests.chaos.lane", description=__doc__)
     parser.add_argument("--kills", type=int, default=12)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--worlds", choices=["files", "servers"], default="files", help="where the ledger is")
     parser.add_argument("--world", help="this one only")
     parser.add_argument("--point", help="this one only")
     given = parser.parse_args()
     prepare(DEFAULT_MODELS)
-    worlds = [world for world in WORLDS if given.world in (None, world.name)]
+    those = WORLDS if given.worlds == "files" else SERVER_WORLDS
+    worlds = [world for world in those if given.world in (None, world.name)]
     targets = [strike for strike in TARGETS if given.point in (None, strike.point)]
     for outcome in _outcomes(given.kills, random.Random(given.seed), worlds, targets):
         print(json.dumps(asdict(outcome)), flush=True)  # noqa: T201 - a command
@@ -53,7 +57,7 @@ def main() -> None:
 def _outcomes(kills: int, chance: random.Random, worlds: list[World], points: list[Strike]) -> Iterator[Outcome]:
     targets = cycle(chance.sample(points, len(points)))
     count = 0
-    with tempfile.TemporaryDirectory(prefix="chaos-server-") as state, _server(Path(state)) as server:
+    with tempfile.TemporaryDirectory(prefix="chaos-server-") as state, _servers(Path(state), worlds) as server:
         for world in cycle(chance.sample(worlds, len(worlds))):
             outcome = _trial(server, world, chance, targets)
             count += len(outcome.strikes)
@@ -64,11 +68,34 @@ def _outcomes(kills: int, chance: random.Random, worlds: list[World], points: li
 
 def _trial(server: Server, world: World, chance: random.Random, targets: Iterator[Strike]) -> Outcome:
     folder = Path(tempfile.mkdtemp(prefix="chaos-"))
-    found = Trial(folder, server, world, chance).run(lambda: next(targets))
+    trial = Trial(folder, server, world, chance)
+    found = trial.run(lambda: next(targets))
     strikes = struck(folder)
     if not found.violations:
         shutil.rmtree(folder)
+        trial.close()
     return Outcome(world.name, strikes, found.batches, found.lines, found.violations, str(folder))
+
+
+@contextmanager
+def _servers(state: Path, worlds: list[World]) -> Generator[Server]:
+    """What these worlds need; where hosts can't have networks of their own, all of them share this one's."""
+    with ExitStack() as stack:
+        found: list[int] = []
+        if count := max(world.hosts for world in worlds):
+            try:
+                found = stack.enter_context(hosts.hosts(count))
+            except hosts.NoHosts as why:
+                print(f"the hosts share a network: {why}", file=sys.stderr)  # noqa: T201 - a command
+        address = hosts.ADDRESS if found else "127.0.0.1"
+        server = stack.enter_context(_server(state))
+        if found:
+            server = replace(server, root=stack.enter_context(hosts.reached(server.root)))
+        postgres = None
+        if any(world.postgres for world in worlds):
+            postgres = PostgresServer.start(listen=",".join({address, "127.0.0.1"}))
+            stack.callback(postgres.stop)
+        yield replace(server, postgres=postgres, address=address, hosts=found)
 
 
 @contextmanager

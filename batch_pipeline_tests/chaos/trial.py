@@ -9,9 +9,10 @@ import shutil
 import signal
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
+from itertools import cycle
 from pathlib import Path
 from typing import cast
 from urllib.request import Request, urlopen
@@ -24,6 +25,7 @@ from batch_pipeline_tests.chaos.judge import Booked, Found, judge
 from batch_pipeline_tests.chaos.points import ANY, Strike
 from batch_pipeline_tests.chaos.worker import Work
 from batch_pipeline_tests.chaos.worlds import HOUR, Fault, World, faults_for
+from batch_pipeline_tests.scale.postgres import PostgresServer
 
 RECORDS = 8
 ROUNDS = 4
@@ -33,9 +35,13 @@ LAST_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Server:
-    """A local server in a process of its own."""
+    """A local server in a process of its own; with it, what a world needs besides."""
 
     root: str
+    postgres: PostgresServer | None = None
+    address: str = "127.0.0.1"
+    """Of both, for every host."""
+    hosts: Sequence[int] = ()
 
     @property
     def url(self) -> str:
@@ -73,7 +79,10 @@ class Trial:
         self._chance = chance
         self._cancelled = False
         self._hung = 0
-        self._work = Work(folder, server.url, provider=world.provider)
+        self._hosts = cycle(server.hosts[: world.hosts] or [None])
+        self._postgres = server.postgres if world.postgres else None
+        self._database = self._postgres.new_database() if self._postgres else None
+        self._work = Work(folder, server.url, provider=world.provider, ledger_url=self._ledger_url())
 
     def run(self, next_strike: Callable[[], Strike]) -> Found:
         """Rounds of two processes until `ROUNDS` or the job's end, the last process, and the verdict."""
@@ -94,15 +103,20 @@ class Trial:
         if strike.point == "recover.row":
             self._wait([self._start(Strike("send.marker_synced"))])
         first = self._start(strike)
-        by_chance = Strike(ANY, nth=self._chance.randint(1, 60))
-        second = self._start(by_chance, caller=self._chance.choice(["nightly", "nightly", "by hand"]))
+        others = [self._start_other() for _ in range(self._world.submitters - 1)]
         self._lose_ledger()
-        return all(code == 0 for code in self._wait([first, second]))
+        self._restart_ledger()
+        return all(code == 0 for code in self._wait([first, *others]))
+
+    def _start_other(self) -> int:
+        by_chance = Strike(ANY, nth=self._chance.randint(1, 60))
+        return self._start(by_chance, caller=self._chance.choice(["nightly", "nightly", "by hand"]))
 
     def _start(self, strike: Strike, caller: str = "nightly") -> int:
         work = replace(
             self._work,
             strike=strike,
+            host=next(self._hosts),
             caller=caller,
             cancels=strike.point.startswith("cancel."),
             recovers=strike.point == "recover.page_1",
@@ -152,6 +166,19 @@ class Trial:
                 path.unlink(missing_ok=True)
         if copy.exists():
             shutil.move(copy, ledger)
+
+    def _restart_ledger(self) -> None:
+        if self._postgres is not None and self._world.restarts:
+            time.sleep(self._chance.uniform(0.1, 0.8))  # any moment will do
+            self._postgres.restart(self._chance.choice(["fast", "immediate"]))
+
+    def _ledger_url(self) -> str | None:
+        return self._database and self._database.replace("@127.0.0.1:", f"@{self._server.address}:")
+
+    def close(self) -> None:
+        """Forgets the ledger where it is on a server; nobody need look into it any more."""
+        if self._postgres is not None and self._database is not None:
+            self._postgres.drop(self._database)
 
     def _finish(self) -> list[str]:
         work = replace(self._work, seconds=LAST_SECONDS, clock=2 * HOUR if self._world.clock else 0.0)

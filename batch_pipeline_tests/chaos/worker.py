@@ -17,11 +17,11 @@ from batch_pipeline.batches.plan import Order, plan
 from batch_pipeline.batches.prune import prune
 from batch_pipeline.batches.recover import recover_all
 from batch_pipeline.batches.turn import take_turn
-from batch_pipeline.errors import LedgerReplaced, PipelineError
+from batch_pipeline.errors import LedgerReplaced, LedgerUnavailable, PipelineError
 from batch_pipeline.ledger import jobs
 from batch_pipeline.settings import ProviderName, Settings
 from batch_pipeline_tests.batches.chain import mood
-from batch_pipeline_tests.chaos import wire
+from batch_pipeline_tests.chaos import hosts, wire
 from batch_pipeline_tests.chaos.forked import fork
 from batch_pipeline_tests.chaos.points import ANY, Strike
 from batch_pipeline_tests.chaos.worlds import WAIT
@@ -55,6 +55,9 @@ class Work:
     """Seconds that its clock is ahead."""
     seconds: float = 20.0
     provider: ProviderName = "openai"
+    ledger_url: str | None = None
+    host: int | None = None
+    """On which host it runs; none: this one."""
 
 
 def settings_of(work: Work) -> Settings:
@@ -66,6 +69,7 @@ def settings_of(work: Work) -> Settings:
             "ANTHROPIC_API_KEY": f"{work.folder.name}-{work.key}",
             "ANTHROPIC_BASE_URL": work.url.removesuffix("/v1"),
             "data_dir": work.folder,
+            "ledger_url": work.ledger_url,
             "provider": work.provider,
             "create_wait_seconds": WAIT,
             "missing_recheck_seconds": 0.1,
@@ -88,6 +92,8 @@ def struck(folder: Path) -> list[tuple[str, str]]:
 
 def _run(work: Work) -> int:
     signal.alarm(HUNG)
+    if work.host is not None:
+        hosts.enter(work.host)
     logging.basicConfig(filename=work.folder / f"log-{os.getpid()}", level=logging.INFO)
     settle.PASSING_WAIT = 0.3
     if work.clock:
@@ -169,6 +175,9 @@ def _open_jobs(pipeline: Pipeline) -> list[str]:
         with pipeline.ledger.read() as db:
             return list(dict.fromkeys(job.root_job_id for job in jobs.not_closed(db)))
     except LedgerReplaced:
+        return _open_jobs(pipeline)
+    except LedgerUnavailable:
+        time.sleep(BETWEEN_TURNS)
         return _open_jobs(pipeline)
 
 

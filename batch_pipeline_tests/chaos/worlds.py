@@ -35,6 +35,14 @@ class World:
     """Some processes live an hour ahead or behind."""
     stopped: float = STOPPED
     provider: ProviderName = "openai"
+    postgres: bool = False
+    """The ledger is there."""
+    restarts: bool = False
+    """Its server is restarted in the middle, or crashes."""
+    submitters: int = 2
+    """Processes that go on at once."""
+    hosts: int = 0
+    """So many, with a network each, that the submitters are spread over; none: all are on this one."""
 
 
 def _always(kind: str, **of: object) -> Fault:
@@ -60,6 +68,13 @@ WORLDS = (
     World("ledger replaced", ledger="replaced"),
     World("ledger removed", ledger="removed"),
 )
+
+SERVER_WORLDS = (
+    World("four submitters on two hosts, one Postgres", postgres=True, submitters=4, hosts=2),
+    World("Postgres restarted", postgres=True, restarts=True),
+    World("Postgres, and listing lags", (_always("listing_late", seconds=LATE),), postgres=True),
+)
+"""Those that need a server for the ledger."""
 
 _REFUSED: Fault = {"kind": "status", "on": "batches.create", "status": 429, "message": "Too many batches."}
 _REPLY_LOST: Fault = {"kind": "reply_lost", "on": "batches.create"}
