@@ -10,7 +10,6 @@ from batch_pipeline.batches.money.tokens import TokenCounter
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.plan import Order, estimator_for, job_of, limits_of, snapshot_of
 from batch_pipeline.batches.requests import asking
-from batch_pipeline.batches.requests.candidates import Chunk
 from batch_pipeline.batches.requests.counting import counting, one_late
 from batch_pipeline.batches.requests.planner import Planner
 from batch_pipeline.batches.requests.request_files import Limits, Request
@@ -68,7 +67,7 @@ def dry_run(pipeline: Pipeline, order: Order, sql_seconds: float | None = None) 
         planner = _DryPlanner(pipeline, job, lookups, limits, force=order.force)
         with counting(counter, selected) as counts:
             chunks = asking.selected(connection, order.task, snapshot, prepared, counts)
-            for decided in one_late(map(planner.decide, chunks)):
+            for decided in one_late(planner.decide(chunks)):
                 requests = decided.requests()
                 files.add(requests)
                 for each in (paid, batch, realtime):
@@ -93,16 +92,12 @@ class _DryPlanner(Planner):
         super().__init__(pipeline, job, connection, limits, force=force)
         self._would_hold: dict[str, Holder] = {}
 
-    def _take(self, chunk: Chunk) -> Mapping[str, Holder]:
+    def _take(self, wanted: Mapping[str, str]) -> Mapping[str, Holder]:
         with self._pipeline.ledger.read() as db:
-            held = fingerprints.holders(db, list(chunk.custom_ids)) | self._as_if_taken(chunk)
-        self._would_hold |= {
-            fp: Holder(self._job.job_id, id_) for fp, id_ in chunk.custom_ids.items() if fp not in held
-        }
+            held = fingerprints.holders(db, list(wanted))
+        held |= {fp: self._would_hold[fp] for fp in wanted if fp in self._would_hold}
+        self._would_hold |= {fp: Holder(self._job.job_id, id_) for fp, id_ in wanted.items() if fp not in held}
         return held
-
-    def _as_if_taken(self, chunk: Chunk) -> dict[str, Holder]:
-        return {fp: self._would_hold[fp] for fp in chunk.custom_ids if fp in self._would_hold}
 
     def _settle(self, waiting: Iterable[str], not_sent: list[str]) -> None:
         for fingerprint in not_sent:

@@ -215,7 +215,7 @@ def write_plan(
 
     with no_cycles(), RequestFiles(folder, limits, lambda: estimator_for(snapshot, price, counter)) as files:
         planner = Planner(pipeline, job, connection, limits, force=force)
-        for decided in one_late(map(planner.decide, chunks)):
+        for decided in one_late(planner.decide(chunks)):
             files.add(decided.requests(), decided.records, decided.waiting)
         if not planner.tally.records:
             return _nothing_to_do(pipeline, planner.tally.on(job, selected))

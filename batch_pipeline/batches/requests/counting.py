@@ -49,6 +49,11 @@ class Counting:
         self._process = process
         self._thread = thread
 
+    @property
+    def beside(self) -> bool:
+        """Whether a process does so."""
+        return self._process is not None
+
     def begin(self, bodies: Sequence[bytes]) -> Counts:
         """Begins to count texts (JSON strings); whoever calls what it gives waits for the tokens of each."""
         if self._process is None or self._thread is None:

@@ -7,7 +7,7 @@ wants a batch's rows (`WHERE batch = $number`) reads these groups alone.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from datetime import date
 from pathlib import Path
@@ -79,20 +79,23 @@ class Indexes:
 
     def add(self, placed: Sequence[Placed], records: Sequence[RecordRow]) -> None:
         """Takes requests as they were put into files, and records that they or earlier ones answer."""
-        self._requests.write(_table(placed, request_schema()))
+        self._requests.write(_table(list(zip(*placed, strict=True)), request_schema()))
         batches = {row.custom_id: row.batch for row in placed}
-        rows: list[tuple[object, ...]] = []
-        strays: list[tuple[object, ...]] = []
-        for record in records:
-            batch = batches.get(record.custom_id) if record.share == "sent" else None
-            (strays if batch is None and record.share == "sent" else rows).append((*record, batch))
-            if batch is not None:
-                self._by_batch[batch] += 1
-        self._records.write(_table(rows, record_schema()))
-        if strays:
-            if self._strays is None:
-                self._strays = self._writer(self._paths[2], record_schema())
-            self._strays.write(_table(strays, record_schema()))
+        marks = [batches.get(row.custom_id) if row.share == "sent" else None for row in records]
+        columns = [*zip(*records, strict=True), marks] if records else []
+        self._records.write(self._without_strays(_table(columns, record_schema())))
+        self._by_batch.update(mark for mark in marks if mark is not None)
+
+    def _without_strays(self, table: pa.Table) -> pa.Table:
+        """Puts aside those of the records whose request is of an earlier call."""
+        sent_by = zip(table["share"].to_pylist(), table["batch"].to_pylist(), strict=True)
+        strays = [share == "sent" and batch is None for share, batch in sent_by]
+        if not any(strays):
+            return table
+        if self._strays is None:
+            self._strays = self._writer(self._paths[2], record_schema())
+        self._strays.write(table.filter(strays))
+        return table.filter([not stray for stray in strays])
 
     def close(self) -> Counter[int]:
         """Ends both; how many records each batch answers, by its number."""
@@ -113,7 +116,10 @@ class Indexes:
     def _writer(self, path: Path, schema: pa.Schema) -> Any:  # noqa: ANN401 - pyarrow's writer has no types
         import pyarrow.parquet as pq
 
-        return self._stack.enter_context(pq.ParquetWriter(path, schema, compression="zstd"))
+        few: Any = [
+            name for name in ("repo", "night", "share", "code", "note") if name in schema.names
+        ]  # typed as bool
+        return self._stack.enter_context(pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=few))
 
 
 def request_schema() -> pa.Schema:
@@ -134,9 +140,10 @@ def record_schema() -> pa.Schema:
     return pa.schema(list(columns.items()))
 
 
-def _table(rows: Iterable[Sequence[object]], schema: pa.Schema) -> pa.Table:
+def _table(columns: Sequence[Sequence[object]], schema: pa.Schema) -> pa.Table:
+    """The columns as they are to be written; none where there is no row."""
     import pyarrow as pa
 
-    columns = list(zip(*rows, strict=True)) or [()] * len(schema.names)
-    arrays = [pa.array(column, kind) for column, kind in zip(columns, schema.types, strict=True)]
+    filled = columns or [()] * len(schema.names)
+    arrays = [pa.array(column, kind) for column, kind in zip(filled, schema.types, strict=True)]
     return pa.Table.from_arrays(arrays, schema=schema)

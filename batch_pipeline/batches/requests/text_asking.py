@@ -54,21 +54,31 @@ class TextAsking:
         first = {fp: place for place, fp in zip(range(len(texts) - 1, -1, -1), reversed(fingerprints), strict=True)}
         at = sorted(first.values())
         prints, ids = [fingerprints[place] for place in at], [names[place] for place in at]
-        lines = self._envelope.lines(ids, [bodies[place] for place in at])
+        asked = [bodies[place] for place in at]
+        lines = self._envelope.lines(ids, asked)
         return Chunk(
             records=list(map(Asked, record_ids, *places, repeat(0), fingerprints, names)),
             lines=dict(zip(prints, lines, strict=True)),
             custom_ids=dict(zip(prints, ids, strict=True)),
-            input_tokens=lambda wanted: self._count(bodies, first, wanted),
+            input_tokens=self._tokens(prints, asked),
         )
 
-    def _count(self, bodies: Sequence[bytes], first: Mapping[str, int], wanted: Sequence[str]) -> Counts:
-        counts = self._counter.begin([bodies[first[fingerprint]] for fingerprint in wanted])
-        return lambda: self._in_all(counts())
+    def _tokens(self, prints: Sequence[str], bodies: Sequence[bytes]) -> Callable[[Sequence[str]], Counts]:
+        """Counts beside begin at once, since they cost this process nothing; here only those that are wanted."""
+        if self._counter.beside:
+            counts = self._counter.begin(bodies)
+            return lambda wanted: lambda: self._in_all(wanted, dict(zip(prints, counts(), strict=True)))
+        by_print = dict(zip(prints, bodies, strict=True))
 
-    def _in_all(self, counts: Sequence[int]) -> list[int]:
+        def count(wanted: Sequence[str]) -> list[int]:
+            counts = self._counter.begin([by_print[fingerprint] for fingerprint in wanted])
+            return self._in_all(wanted, dict(zip(wanted, counts(), strict=True)))
+
+        return lambda wanted: lambda: count(wanted)
+
+    def _in_all(self, wanted: Sequence[str], counts: Mapping[str, int]) -> list[int]:
         (constant,) = self._constant()
-        return [constant + tokens for tokens in counts]
+        return [constant + counts[fingerprint] for fingerprint in wanted]
 
 
 def json_strings(texts: Sequence[str]) -> list[bytes]:
