@@ -103,9 +103,10 @@ class Fleet:
         process.wait()
 
     def _start(self, name: str, command: list[str], stack: ExitStack) -> None:
+        environment = {**self._environment, "BATCH_PIPELINE_DATA_DIR": str(self._home / f"data of {name}")}
         log: IO[bytes] = stack.enter_context((self._home / f"{name}.log").open("wb"))
         self._processes[name] = subprocess.Popen(
-            command, cwd=ROOT, env=self._environment, stdout=log, stderr=log, start_new_session=True
+            command, cwd=ROOT, env=environment, stdout=log, stderr=log, start_new_session=True
         )
 
     def _end(self) -> None:

@@ -11,7 +11,7 @@ import yaml
 from batch_pipeline.settings import PREFIX, Settings, project_root
 
 DEPLOY = project_root() / "deploy"
-COMPOSE, CELERY = "compose.yaml", "celery/compose.yaml"
+COMPOSE, CELERY, VALUES = "compose.yaml", "celery/compose.yaml", "kubernetes/values.yaml"
 GIVEN = "given"
 """What stands in the place of a variable that has no default."""
 

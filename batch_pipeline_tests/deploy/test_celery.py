@@ -1,4 +1,4 @@
-"""Nights through two Celery workers: Dagster's daemon, Redis, and its storage and the ledger on Postgres, all real."""
+"""Nights through two Celery workers that share no folder: with Postgres, a lake, object storage and Redis, all real."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from batch_pipeline.sources.files import load_issues
 from batch_pipeline_tests.books import Books
 from batch_pipeline_tests.deploy.celery_fleet import WORKERS, Fleet, make_home, variables
 from batch_pipeline_tests.project import FEW_TASKS, NIGHT, REPOS, SENSORS, Project, cell
+from batch_pipeline_tests.scale.object_storage import ObjectStorage
 from batch_pipeline_tests.scale.postgres import PostgresServer
 from batch_pipeline_tests.scale.redis import RedisServer
 
@@ -46,9 +47,14 @@ class World:
 
 
 @pytest.fixture(scope="module")
-def world(postgres: PostgresServer, redis: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Generator[World]:
+def world(
+    postgres: PostgresServer,
+    object_storage: ObjectStorage,
+    redis: RedisServer,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Generator[World]:
     """The servers, Dagster's daemon and two workers; started once, as that takes longer than a night."""
-    folder = tmp_path_factory.mktemp("far")
+    folder, bucket = tmp_path_factory.mktemp("far"), object_storage.new_bucket()
     home = folder / "dagster"
     make_home(home)
     with (
@@ -57,13 +63,16 @@ def world(postgres: PostgresServer, redis: RedisServer, tmp_path_factory: pytest
     ):
         ours = {
             "BATCH_PIPELINE_DATA_DIR": str(folder / "data"),
+            "BATCH_PIPELINE_LEDGER_URL": postgres.new_database(),
+            "BATCH_PIPELINE_WAREHOUSE_URL": f"ducklake:{postgres.new_database()}?data_path=s3://{bucket}/lake",
+            "BATCH_PIPELINE_FILES_URL": f"s3://{bucket}/jobs",
             "BATCH_PIPELINE_LOCAL_URL": server.url,
             "BATCH_PIPELINE_POLL_SECONDS": "1",
             "BATCH_PIPELINE_CREATE_WAIT_SECONDS": "1",
             "BATCH_PIPELINE_TASKS": ",".join(FEW_TASKS),
         }
         of_dagster = variables(home, postgres.new_database(), redis.url)
-        for name, value in {**ours, **of_dagster}.items():
+        for name, value in {**ours, **of_dagster, **object_storage.variables}.items():
             patch.setenv(name, value)
         with dg.DagsterInstance.from_config(str(home)) as instance:
             assert instance.run_launcher  # reads the environment when it is first used

@@ -19,11 +19,10 @@ from dagster._core.origin import JobPythonOrigin, RepositoryPythonOrigin
 from typing_extensions import override
 
 from batch_pipeline_tests.deploy.commands import parses
-from batch_pipeline_tests.deploy.files import Tree, documents, part, read, unknown
+from batch_pipeline_tests.deploy.files import VALUES, Tree, documents, part, read, unknown
 
 VERSION = "1.34"
 MANIFESTS = ("kubernetes/rest.yaml", "kubernetes/settings.yaml", "kubernetes/secrets.example.yaml")
-VALUES = "kubernetes/values.yaml"
 CHART = {
     *("global", "generatePostgresqlPasswordSecret", "generateCeleryConfigSecret", "postgresql", "dagsterWebserver"),
     *("dagsterDaemon", "runLauncher", "dagster-user-deployments", "computeLogManager", "retention", "telemetry"),
