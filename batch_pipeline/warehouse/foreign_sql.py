@@ -57,7 +57,7 @@ def one_select(connection: DuckDBPyConnection, sql: str) -> str:
     if kind != "SELECT" or text not in sql:  # a PRAGMA comes as the SELECT that DuckDB puts in its place
         raise UsageError(f"The SQL is {_told(kind)}, and may only read: give one SELECT.")
     for name in _functions(_parsed(connection, text)):
-        raise UsageError(f"The SQL calls `{name}`, which it may not: it reads tables and views of the warehouse.")
+        raise UsageError(f"The SQL uses `{name}`, which it may not: it reads tables and views of the warehouse.")
     return text
 
 
@@ -142,8 +142,15 @@ def _forbidden(node: Mapping[str, object]) -> str | None:
     if node.get("type") == "TABLE_FUNCTION":
         name = _name_of(cast("Mapping[str, object]", node["function"]))
         return None if name in _TABLE_FUNCTIONS else name
+    if node.get("type") == "BASE_TABLE" and _of_catalogue(node):
+        return str(node.get("table_name"))
     name = _name_of(node)
     return name if name in _NO_FUNCTIONS else None
+
+
+def _of_catalogue(node: Mapping[str, object]) -> bool:
+    """Whether it is a table of the database that a lake's catalogue is in, which may have others beside them."""
+    return any(str(node.get(part, "")).lower().startswith("__ducklake") for part in ("catalog_name", "schema_name"))
 
 
 def _name_of(node: Mapping[str, object]) -> str:
