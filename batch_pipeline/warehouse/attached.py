@@ -11,7 +11,7 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -66,6 +66,10 @@ class AttachedStore(ABC):
     @abstractmethod
     def lock(self, wait_seconds: float) -> AbstractContextManager[Callable[[], None]]:
         """The right to write."""
+
+    def kept_open(self, wait_seconds: float) -> AbstractContextManager[None]:
+        """It is kept open anyway, and keeps nobody out."""
+        return nullcontext()
 
     @abstractmethod
     def _attach(self, connection: DuckDBPyConnection, *, read_only: bool) -> None:

@@ -48,6 +48,10 @@ class Store(Protocol):
         """The right to write; what it gives raises where that was lost."""
         ...
 
+    def kept_open(self, wait_seconds: float) -> AbstractContextManager[None]:
+        """Keeps open what would be closed after each use, for this thread, and the lock with it."""
+        ...
+
     def version(self) -> int:
         """Another number after each write, told without waiting; 0 where nothing was ever written."""
         ...

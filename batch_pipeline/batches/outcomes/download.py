@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from filecmp import cmp
 from pathlib import Path
@@ -9,8 +11,8 @@ from pathlib import Path
 from batch_pipeline.batches.files import JobFolder, half
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.points import reach
-from batch_pipeline.errors import FileGone, ProviderUnreachable
-from batch_pipeline.ledger import jobs
+from batch_pipeline.errors import FileGone, ProviderError, ProviderUnreachable
+from batch_pipeline.ledger import batches, jobs
 from batch_pipeline.ledger.batches import Batch
 from batch_pipeline.providers import Provider
 
@@ -33,6 +35,19 @@ class Files:
     failed: bool = False
     lost: bool = False
     garbled: Garbled = field(default_factory=Garbled)
+
+
+def download_all(pipeline: Pipeline, job_ids: Iterable[str]) -> None:
+    """Brings to the disk what is about to be collected, so that the warehouse is kept from nobody meanwhile.
+
+    Where a file can't be had it stops: the batch's own collection tells why.
+    """
+    with pipeline.ledger.read() as db:
+        ended = [batch for job_id in job_ids for batch in batches.of_job(db, job_id) if batch.ended_at]
+    with suppress(ProviderError):
+        for batch in ended:
+            if batch.collected_at is None and batch.recheck_at is None:
+                download(pipeline, batch)
 
 
 def download(pipeline: Pipeline, batch: Batch, look: int = 1) -> Files:
