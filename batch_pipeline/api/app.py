@@ -12,8 +12,9 @@ from starlette.middleware import Middleware
 
 from batch_pipeline.api import batches, health, metrics, openapi, problems, reports, results, schedules, webhooks
 from batch_pipeline.api.guard import Guard
+from batch_pipeline.api.keeping import Keeper
 from batch_pipeline.api.planning import Planning
-from batch_pipeline.api.service import MOST_WAITING, ORDERS_AT_ONCE, READS_AT_ONCE, Line, Service
+from batch_pipeline.api.service import LONG_AT_ONCE, MOST_WAITING, READS_AT_ONCE, Line, Service
 from batch_pipeline.api.worker import Worker
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.tasks.registry import load_tasks
@@ -30,9 +31,10 @@ def make_app(pipeline: Pipeline, token: str | None, *, works: bool = True) -> Fa
         token: Who has it may ask; None: everybody.
         works: Whether it sends, polls and collects too; else Dagster does.
     """
-    line = Line(ORDERS_AT_ONCE, MOST_WAITING)
-    worker = Worker(pipeline, lambda: line.waiting > 0) if works else None
-    service = Service(pipeline, worker, Planning(pipeline, worker.wake if worker else None), line)
+    line, keeper = Line(LONG_AT_ONCE, MOST_WAITING), Keeper(pipeline)
+    worker = Worker(pipeline, lambda: keeper.busy or line.waiting > 0) if works else None
+    planning = Planning(pipeline, worker.wake if worker else None, lambda: keeper.busy)
+    service = Service(pipeline, worker, planning, keeper, line)
     app = FastAPI(
         title="batch_pipeline",
         version="1",

@@ -11,7 +11,6 @@ from fastapi import APIRouter, Header, Path, Query, Response
 from pydantic import StringConstraints
 
 from batch_pipeline.api import cursors, orders
-from batch_pipeline.api.known_right import KnownRight
 from batch_pipeline.api.models import CreateBatch, CreatedBatch, JobPage, JobShown, JobType, RetriedJob, TaskName
 from batch_pipeline.api.problems import Refused
 from batch_pipeline.api.service import Service
@@ -31,7 +30,7 @@ PLANNED_WITHIN = 1.0
 def routes(service: Service) -> APIRouter:
     """The routes of one server."""
     router = APIRouter(prefix="/api/batch", tags=["batch"])
-    pipeline, known_right = service.pipeline, KnownRight(service.pipeline)
+    pipeline = service.pipeline
 
     @router.post(
         "/create",
@@ -52,13 +51,15 @@ def routes(service: Service) -> APIRouter:
         """
         if asked.dry_run:
             response.status_code = 200
-            return await service.orders.run(partial(orders.dry_run, pipeline, asked))
-        job_id = await service.orders.run(partial(orders.keep, pipeline, known_right, asked, idempotency_key))
-        planned = service.planning.plan(job_id)
-        if service.planning.is_short:
+            return await service.line.run(partial(orders.dry_run, pipeline, asked))
+        job = await service.keeper.keep(asked, idempotency_key)
+        response.headers["location"] = f"/api/batch/{job.job_id}"
+        if job.to_be_planned:
+            planned = service.planning.plan(job.job_id)
+            if not service.planning.is_short:
+                return orders.to_be_planned(job)
             await asyncio.wait([asyncio.wrap_future(planned)], timeout=PLANNED_WITHIN)
-        created = await anyio.to_thread.run_sync(orders.created, pipeline, job_id)
-        response.headers["location"] = f"/api/batch/{job_id}"
+        created = await anyio.to_thread.run_sync(orders.created, pipeline, job.job_id)
         if created.state == "done" and not created.records:
             response.status_code = 200
         return created
@@ -97,7 +98,7 @@ def routes(service: Service) -> APIRouter:
     @router.post("/{job_id}/retry", status_code=202)
     async def retry_batch(job_id: JobId) -> RetriedJob:
         """Send again what has no answer: what was given up, cancelled or lost too. Not before the job is through."""
-        retried = await service.orders.run(partial(_retry, pipeline, job_id))
+        retried = await service.line.run(partial(_retry, pipeline, job_id))
         service.wake(*([retried.attempt] if retried.attempt else []))
         return retried
 

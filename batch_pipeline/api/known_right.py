@@ -10,7 +10,6 @@ from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.plan import Order
 from batch_pipeline.batches.requests.select import check, connection_for
 from batch_pipeline.errors import WarehouseBusy
-from batch_pipeline.warehouse.connection import Warehouse
 
 FRESH_SECONDS = 30.0
 """How long what was found right is taken for right: its plan checks it once more."""
@@ -39,7 +38,7 @@ class KnownRight:
         kind, now = _kind(order), time.monotonic()
         if kind is not None and now - self._known.get(kind, -FRESH_SECONDS) < FRESH_SECONDS:
             return
-        warehouse = Warehouse(self._pipeline.warehouse.path, BUSY_SECONDS)
+        warehouse = self._pipeline.warehouse.patient(BUSY_SECONDS)
         try:
             with connection_for(warehouse, order.selection) as connection:
                 check(connection, order.task, order.selection)

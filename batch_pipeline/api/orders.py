@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from batch_pipeline.api.known_right import KnownRight
 from batch_pipeline.api.models import CreateBatch, CreatedBatch
@@ -14,14 +15,17 @@ from batch_pipeline.api.worker import ORIGIN
 from batch_pipeline.batches import dry_run as dry
 from batch_pipeline.batches import kept_orders
 from batch_pipeline.batches.pipeline import Pipeline
-from batch_pipeline.batches.plan import Order, snapshot_of
+from batch_pipeline.batches.plan import Order
 from batch_pipeline.batches.requests.orders import read_orders
 from batch_pipeline.batches.requests.select import Selection
-from batch_pipeline.batches.standing.status import status
+from batch_pipeline.batches.standing.status import JobState, status
 from batch_pipeline.ledger import idempotency, jobs
 from batch_pipeline.ledger.idempotency import Key
-from batch_pipeline.ledger.jobs import META
+from batch_pipeline.ledger.jobs import META, Job
 from batch_pipeline.tasks.registry import load_tasks
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 
 def dry_run(pipeline: Pipeline, asked: CreateBatch) -> CreatedBatch:
@@ -52,32 +56,50 @@ def dry_run(pipeline: Pipeline, asked: CreateBatch) -> CreatedBatch:
     )
 
 
-def keep(pipeline: Pipeline, known_right: KnownRight, asked: CreateBatch, key: str | None) -> str:
-    """Keeps what is asked for as a job that is to be planned, or finds the job that it was kept as under the same key.
+@dataclass(frozen=True)
+class Wanted:
+    """An order that may be kept: as a job, under the client's key, if it gave one."""
 
-    Returns:
-        The job's id; it is in the ledger.
+    order: Order
+    job: Job
+    key: Key | None
+
+
+def wanted(pipeline: Pipeline, known_right: KnownRight, asked: CreateBatch, key: str | None) -> Wanted:
+    """What is asked for, found right.
 
     Raises:
-        Refused: The key was used for something else.
         PipelineError: It can't be planned: as `plan`, but for what only the records show; or the provider's key is
             missing.
     """
     order = order_of(asked, key or secrets.token_hex(8))
     pipeline.must_be_enabled()
-    snapshot = snapshot_of(pipeline, order)
-    pipeline.provider(snapshot.provider)
+    job = kept_orders.as_job(pipeline, order)
+    pipeline.provider(job.provider)
     known_right.check(order)
-    with pipeline.ledger.begin() as db:
-        if key is not None:
-            wanted = Key(key, _sha256(asked), snapshot.provider, snapshot.model)
-            kept = idempotency.take(db, wanted)
-            if kept.sha256 != wanted.sha256:
-                raise Refused(
-                    409, "key-reused", "This Idempotency-Key was used for another order. Take a new one for this."
-                )
-            order = replace(order, provider=kept.provider, model=kept.model)
-        return kept_orders.keep(pipeline, db, order).job_id
+    return Wanted(order, job, None if key is None else Key(key, _sha256(asked), job.provider, job.model))
+
+
+def keep(pipeline: Pipeline, db: Connection, wanted: Wanted) -> Job:
+    """Keeps an order as a job that is to be planned, or finds the job that it was kept as under the same key.
+
+    Raises:
+        Refused: The key was used for something else.
+    """
+    if wanted.key is None:
+        return kept_orders.keep(db, wanted.job)
+    first = idempotency.take(db, wanted.key)
+    if first.sha256 != wanted.key.sha256:
+        raise Refused(409, "key-reused", "This Idempotency-Key was used for another order. Take a new one for this.")
+    if (first.provider, first.model) == (wanted.job.provider, wanted.job.model):
+        return kept_orders.keep(db, wanted.job)
+    as_then = replace(wanted.order, provider=first.provider, model=first.model)
+    return kept_orders.keep(db, kept_orders.as_job(pipeline, as_then))
+
+
+def to_be_planned(job: Job) -> CreatedBatch:
+    """What is answered as long as nothing is known but that it is kept."""
+    return _created(job, "planning", 0)
 
 
 def created(pipeline: Pipeline, job_id: str) -> CreatedBatch:
@@ -91,14 +113,18 @@ def created(pipeline: Pipeline, job_id: str) -> CreatedBatch:
         raise Refused(409, "impossible", now.error_message)
     with pipeline.ledger.read() as db:
         job = jobs.get(db, job_id)
+    return _created(job, now.state, len(now.batches))
+
+
+def _created(job: Job, state: JobState, batches: int) -> CreatedBatch:
     return CreatedBatch(
-        job_id=job_id,
+        job_id=job.job_id,
         task=job.task,
-        state=now.state,
+        state=state,
         records=job.records,
         requests=job.requests,
         reused=job.reused,
-        batches=len(now.batches),
+        batches=batches,
         input_tokens=job.input_tokens,
         estimated_cost_usd=job.estimate_usd,
         skipped=job.skipped,

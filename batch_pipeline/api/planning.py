@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
+from batch_pipeline.api.worker import make_way
 from batch_pipeline.batches.kept_orders import kept_orders, plan_kept
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.turn import send
@@ -29,10 +30,15 @@ class Planning:
     Args:
         pipeline: The pipeline; shared with the requests.
         planned: Told the id of each job that was planned; None where nobody sends here.
+        urgent: Whether somebody waits for an answer: a plan can wait for a moment.
     """
 
-    def __init__(self, pipeline: Pipeline, planned: Callable[[str], None] | None) -> None:
+    def __init__(
+        self, pipeline: Pipeline, planned: Callable[[str], None] | None, urgent: Callable[[], bool] = lambda: False
+    ) -> None:
         self._pipeline = pipeline
+        self._urgent = urgent
+        self._stopped = threading.Event()
         self._planned = planned
         self._lock = threading.Lock()
         self._line: dict[str, Future[None]] = {}
@@ -59,10 +65,12 @@ class Planning:
 
     def stop(self) -> None:
         """Ends after what is under way; what is left stays kept."""
+        self._stopped.set()
         self._planners.shutdown(cancel_futures=True)
         self._at_once.shutdown(cancel_futures=True)
 
     def _plan(self, job_id: str) -> None:
+        make_way(self._urgent, self._stopped)
         try:
             plan_kept(self._pipeline, job_id)
         except Exception as error:  # noqa: BLE001 - it stays kept, and the others go on

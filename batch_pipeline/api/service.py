@@ -9,6 +9,7 @@ from typing import TypeVar
 import anyio
 import anyio.to_thread
 
+from batch_pipeline.api.keeping import Keeper
 from batch_pipeline.api.planning import Planning
 from batch_pipeline.api.problems import Refused
 from batch_pipeline.api.worker import Worker
@@ -16,11 +17,11 @@ from batch_pipeline.batches.pipeline import Pipeline
 
 Result = TypeVar("Result")
 
-ORDERS_AT_ONCE = 2
+LONG_AT_ONCE = 2
 READS_AT_ONCE = 8
-"""Together with the orders, the plans and the worker fewer than the ledger's connections, of which there are 15."""
+"""Together with these, the plans and the worker fewer than the ledger's connections, of which there are 15."""
 MOST_WAITING = 1_000
-"""Orders that wait to be kept; more are asked to come again."""
+"""Requests that wait for their turn; more are asked to come again."""
 
 
 @dataclass
@@ -60,8 +61,9 @@ class Service:
     pipeline: Pipeline
     worker: Worker | None
     planning: Planning
-    orders: Line
-    """Of orders to be kept, and of what takes as long."""
+    keeper: Keeper
+    line: Line
+    """Of what takes as long as a plan."""
 
     def wake(self, *fresh: str) -> None:
         """There is something to do now."""

@@ -26,6 +26,14 @@ MAKE_WAY_SECONDS = 2.0
 """How long the worker lets clients go before each of its steps; it goes on then, however many they are."""
 
 
+def make_way(urgent: Callable[[], bool], stopped: threading.Event) -> None:
+    """Waits as long as something is urgent, and no longer than `MAKE_WAY_SECONDS`."""
+    until = time.monotonic() + MAKE_WAY_SECONDS
+    while urgent() and time.monotonic() < until:
+        if stopped.wait(0.02):
+            return
+
+
 class Worker:
     """Takes rounds until it is stopped.
 
@@ -66,19 +74,13 @@ class Worker:
         """Whether it works."""
         return self._thread.is_alive()
 
-    def _make_way(self) -> None:
-        until = time.monotonic() + MAKE_WAY_SECONDS
-        while self._urgent() and time.monotonic() < until:
-            if self._stopped.wait(0.02):
-                return
-
     def _work(self) -> None:
         while not self._stopped.is_set():
             self._woken.clear()
             with self._lock:
                 fresh, self._fresh = self._fresh, []
             try:
-                take_round(self._pipeline, fresh, make_way=self._make_way)
+                take_round(self._pipeline, fresh, make_way=lambda: make_way(self._urgent, self._stopped))
             except Exception:
                 log.exception("a round failed; the next one goes on")
             self._woken.wait(PAUSE_SECONDS)

@@ -35,12 +35,11 @@ _OWN = (ORDER, MODE)
 """In the job's metadata beside that of the order."""
 
 
-def keep(pipeline: Pipeline, db: Connection, order: Order) -> Job:
-    """Writes an order into the ledger, or finds the job of its key; neither the records nor their SQL are looked at.
+def as_job(pipeline: Pipeline, order: Order) -> Job:
+    """The job that an order is kept as; neither the records nor their SQL are looked at.
 
     Args:
         pipeline: The pipeline.
-        db: The transaction that it is to be part of.
         order: With a key of its own.
 
     Raises:
@@ -50,7 +49,12 @@ def keep(pipeline: Pipeline, db: Connection, order: Order) -> Job:
     """
     job = job_of(order, snapshot_of(pipeline, order))
     beside = {"key": order.key, "canary": order.canary}
-    kept = jobs.open_job(db, replace(job, metadata={**job.metadata, ORDER: beside}))
+    return replace(job, metadata={**job.metadata, ORDER: beside})
+
+
+def keep(db: Connection, job: Job) -> Job:
+    """Writes an order into the ledger, as `as_job` gives it, or finds the job of its key."""
+    kept = jobs.open_job(db, job)
     if kept.job_id == job.job_id:
         events.record(db, "asked for", job.job_id)
     return kept

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batch_pipeline.batches.cancel import cancel
-from batch_pipeline.batches.kept_orders import keep, kept_orders, order_of, plan_all_kept, plan_kept
+from batch_pipeline.batches.kept_orders import as_job, keep, kept_orders, order_of, plan_all_kept, plan_kept
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.plan import Order, abandon_dead_plans, job_of, plan, snapshot_of
 from batch_pipeline.batches.points import reach
@@ -39,7 +39,7 @@ def issues(pipeline: Pipeline, tmp_path: Path) -> Pipeline:
 
 def kept(pipeline: Pipeline, key: str = "k", **order: object) -> Job:
     with pipeline.ledger.begin() as db:
-        return keep(pipeline, db, Order(KIND, key=key, **order))  # pyright: ignore[reportArgumentType] - fields of Order
+        return keep(db, as_job(pipeline, Order(KIND, key=key, **order)))  # pyright: ignore[reportArgumentType] - fields of Order
 
 
 def now(pipeline: Pipeline, job: Job) -> Job:
@@ -154,7 +154,7 @@ def test_what_goes_wrong_for_a_moment_is_tried_again(issues: Pipeline, monkeypat
         raise OSError("no space left")
 
     with monkeypatch.context() as patched:
-        patched.setattr("batch_pipeline.batches.plan.write_once", full)
+        patched.setattr("batch_pipeline.batches.files.JobFolder.write_plan", full)
         with pytest.raises(OSError, match="no space"):
             plan_kept(issues, job.job_id)
         aged(issues)
