@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 CELL_WIDTH = 100
 """Characters of a text in a table."""
+BAR_WIDTH = 20
 SHOWN = 900
 """Characters of a table: markdown of a thousand is shown behind a link only."""
 
@@ -101,7 +102,7 @@ def of_results(facts: CellFacts) -> Metadata:
     return {
         "dagster/row_count": facts.rows,
         "answers": _answers(facts.jobs),
-        "outcomes": table(["outcome", "records"], sorted(facts.outcomes.items())),
+        "outcomes": bars(["outcome", "records"], facts.outcomes.most_common(), 1),
         "errors by code": _errors(facts.jobs),
         "provider batches": _batches([batch for job in facts.jobs for batch in job.now.batches]),
         "jobs": ", ".join(job.now.job_id for job in facts.jobs) or "none",
@@ -165,6 +166,21 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> dg.Metada
     ]
     more = len(lines) - len(shown)
     return dg.MetadataValue.md("\n".join([head, *shown]) + (f"\n\n*and {more:,} more*" if more else ""))
+
+
+def bars(columns: Sequence[str], rows: Iterable[Sequence[object]], of: int) -> dg.MetadataValue[Any]:
+    """A table with a picture: a bar a row, for the number in the column `of`. A real picture is behind a link."""
+    found = list(rows)
+    numbers = [float(str(row[of]).removeprefix("$").replace(",", "")) for row in found]
+    most = max(numbers, default=0.0)
+    drawn = [bar(number / most if most else 0.0) for number in numbers]
+    return table([*columns, " "], ([*row, each] for row, each in zip(found, drawn, strict=True)))
+
+
+def bar(share: float) -> str:
+    """A bar of up to `BAR_WIDTH` characters, to an eighth of one; whatever there is shows."""
+    eighths = max(round(share * BAR_WIDTH * 8), 1 if share > 0 else 0)
+    return "█" * (eighths // 8) + ("", *"▏▎▍▌▋▊▉")[eighths % 8]
 
 
 def _line(values: Iterable[object]) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from batch_pipeline.assets import keys
-from batch_pipeline.assets.metadata import picture, table, usd
+from batch_pipeline.assets.metadata import bars, picture, table, usd
 from batch_pipeline.assets.reporting import Metadata
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.reports.words import in_usd
@@ -114,6 +114,7 @@ def _of_spend(pipeline: Pipeline) -> Metadata:
     plot = plot_spend(spent, day, pipeline.settings.price_as)
     return {
         "plot": picture(plot, "what was spent, by day and task, and in each mode"),
+        "batch price by day": _days(spent),
         "by day": _table("day", spent, newest=DAYS),
         "by task": _table("task", spent),
         "by model": _table("model", spent),
@@ -131,6 +132,14 @@ def _of_spend(pipeline: Pipeline) -> Metadata:
         "input tokens": sum(each.input_tokens for each in spent),
         "output tokens": sum(each.output_tokens for each in spent),
     }
+
+
+def _days(spent: Sequence["Spent"]) -> dg.MetadataValue[Any]:
+    """The newest days, each with a bar: what was paid, or would have been for what was free."""
+    from batch_pipeline.reports.spend import grouped
+
+    days = list(grouped(spent, "day").items())[::-1][:DAYS]
+    return bars(["day", "USD"], [(names[0], in_usd(each.price_usd)) for names, each in days], 1)
 
 
 def _table(
@@ -166,9 +175,10 @@ def _of_operations(pipeline: Pipeline) -> Metadata:
     return {
         "plot": picture(plot_operations(found), "times of batches, requests in flight, outcomes"),
         "times by day": _times(found),
-        "how requests ended": table(
+        "how requests ended": bars(
             ["outcome", "code", "requests"],
             [(each.outcome, each.code, each.requests) for each in found.ended[:LONGEST]],
+            2,
         ),
         "on their way": _queue(found),
         "batches in flight": len(found.in_flight),
