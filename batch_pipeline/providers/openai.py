@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import orjson
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from batch_pipeline.errors import FileGone, MissingKey, ProviderRefused, ProviderUnreachable
 from batch_pipeline.providers import http
@@ -282,8 +282,8 @@ class OpenAIProvider:
 
         def call() -> Page:
             raw = self._client.batches.with_raw_response.list(limit=http.PAGE, after=after or omit)
-            page = raw.parse()
-            return Page([_batch(batch) for batch in page.data], bool(page.has_more), date_of(raw.headers))
+            page = _Listed.model_validate_json(raw.content)  # the client's own models took four times as long
+            return Page(page.data, bool(page.has_more), date_of(raw.headers))
 
         return self._asked(call)
 
@@ -325,6 +325,13 @@ class OpenAIProvider:
 
     def _said(self, error: APIStatusError) -> str:
         return http.said(_envelope(error), self._api_key)
+
+
+class _Listed(BaseModel):
+    """A page of `GET /batches`."""
+
+    data: list[BatchObject]
+    has_more: bool | None = None
 
 
 def _key_headers(base_url: str, api_key: str) -> dict[str, str]:
