@@ -63,6 +63,25 @@ def test_identical_requests_far_apart_are_one_too(pipeline: Pipeline, monkeypatc
     assert run(pipeline, job).outcomes == {"answered": 5}
 
 
+@pytest.mark.parametrize("together", [1, 2, 5])
+def test_what_becomes_of_a_record_does_not_depend_on_what_is_taken_with_it(
+    make_pipeline: Callable[..., Pipeline], monkeypatch: pytest.MonkeyPatch, together: int
+) -> None:
+    pipeline = make_pipeline(max_file_bytes=2_000)
+    write_notes(pipeline, {"z": "known"})
+    run(pipeline, planned(pipeline))
+    monkeypatch.setattr("batch_pipeline.batches.requests.select.CHUNK", 2)
+    monkeypatch.setattr("batch_pipeline.batches.requests.planner.TOGETHER", together)
+    large = "x" * 3_000
+    notes = {"a": "same", "b": "known", "c": large, "d": "same", "e": "e", "f": "known", "g": large, "h": "same"}
+    write_notes(pipeline, notes)
+    job = planned(pipeline)
+    assert (job.records, job.requests, job.reused, job.unsendable) == (8, 2, 2, 2)
+    assert inflight(pipeline) == 2
+    assert run(pipeline, job).outcomes == {"answered": 6, "failed": 2}
+    assert inflight(pipeline) == 0
+
+
 def test_files_are_split_at_the_most_requests(make_pipeline: Callable[..., Pipeline]) -> None:
     pipeline = make_pipeline(max_requests=4)
     write_notes(pipeline, 10)
