@@ -99,6 +99,19 @@ class JobFolder:
         """Sees to it that one of the files lies on this host; False where there is none."""
         return self._files.fetch(path)
 
+    def resume_answers(self, number: int) -> Path:
+        """`answers`, with all lines that came, whatever host they came to."""
+        self._files.resume(self.answers(number))
+        return self.answers(number)
+
+    def save_answers(self, number: int) -> bool:
+        """Saves the lines that came since, for other hosts; False where another host goes on with them."""
+        return self._files.save(self.answers(number))
+
+    def remove_answers(self, number: int) -> None:
+        """Removes `answers`: they have become the output."""
+        self._files.remove_grown(self.answers(number))
+
     def as_planned(self, number: int, sha256: str, size: int) -> Path:
         """The lines of a batch, on this host, compared with what the ledger says of them.
 

@@ -3,7 +3,8 @@
 It is planned, admitted and claimed as any other, and collected from its file; the lines of that are what a batch's
 output would have. One process answers it at a time: a lock says who, which the operating system lets go when that one
 dies. What comes is appended to a file as it comes, so that whoever goes on asks only what has no line there: of a
-process that is killed, the requests that were on their way are asked, and paid, a second time, and no others.
+process that is killed, the requests that were on their way are asked, and paid, a second time, and no others. Where
+files are kept in an object storage, lines are saved there each second, and another host goes on after those.
 """
 
 from __future__ import annotations
@@ -29,6 +30,10 @@ AT_WORK_SECONDS = 60.0
 """How long nobody else need see to a batch after the ledger was told how far it has come."""
 
 
+class _GoneOnElsewhere(Exception):
+    """Another host, which took this one for dead, has saved answers of the batch."""
+
+
 def answer_batch(pipeline: Pipeline, provider: Provider, batch: Batch, send: Send) -> str | None:
     """Answers what is left of a claimed batch; None when it has ended, else why it has not.
 
@@ -48,6 +53,8 @@ def answer_batch(pipeline: Pipeline, provider: Provider, batch: Batch, send: Sen
             if not alone:
                 return "another host is answering it"
             return _answer(pipeline, provider, batch.batch_id, send.claim)
+    except _GoneOnElsewhere:
+        return "another host is answering it"
     except ProviderError as error:
         _note_stopped(pipeline, batch.batch_id, str(error))
         raise
@@ -73,24 +80,30 @@ def _answer(pipeline: Pipeline, provider: Provider, batch_id: str, claim: str) -
         if isinstance(posted, str):
             return posted
         send = posted
-    path = folder.answers(batch.number)
+    path = folder.resume_answers(batch.number)
     with Partial.open(path, snapshot.endpoint) as partial:
         asking = Asking(provider, pipeline.settings.realtime_concurrency, flex=snapshot.mode == "flex")
-        stopped = asking.ask(partial.left_of(requests), partial.add, lambda: _look(pipeline, batch_id, partial))
+        try:
+            stopped = asking.ask(partial.left_of(requests), partial.add, lambda: _look(pipeline, batch_id, partial))
+        except ProviderError:
+            folder.save_answers(batch.number)
+            raise
     if not folder.put(path, final):  # another host answered it meanwhile
         partial = Partial.read(final, snapshot.endpoint)
-    path.unlink(missing_ok=True)
+    folder.remove_answers(batch.number)
     return _record_ended(pipeline, batch_id, send, partial, cancelled=stopped)
 
 
 def _look(pipeline: Pipeline, batch_id: str, partial: Partial) -> bool:
-    """Tells how far it has come; whether to stop."""
+    """Tells how far it has come, and saves it; whether to stop."""
     with pipeline.ledger.begin() as db:
         batch = batches.get(db, batch_id)
         if cancel_asked(db, batch):
             return True
         told = {"completed": partial.completed, "failed": partial.failed, "wait_until": time.time() + AT_WORK_SECONDS}
         batches.write(db, batch, **told, wait_kind=None, wait_reason=None)
+    if not pipeline.folder(batch.job_id).save_answers(batch.number):
+        raise _GoneOnElsewhere
     return False
 
 

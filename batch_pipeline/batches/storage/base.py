@@ -34,6 +34,18 @@ class FileStore(Protocol):
         """What a small file holds; None where there is none."""
         ...
 
+    def resume(self, path: Path) -> None:
+        """Brings to this host what was saved of a file that grows, whatever host it grew on."""
+        ...
+
+    def save(self, path: Path) -> bool:
+        """Saves the lines that a file has grown by since it was resumed; False where another host goes on with it."""
+        ...
+
+    def remove_grown(self, path: Path) -> None:
+        """Removes a file that grew, and what was saved of it."""
+        ...
+
     def names(self, folder: Path) -> list[str]:
         """The names of the files of a folder, in no order, without those that are being written."""
         ...

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from batch_pipeline.batches.storage.connection import connect, folders_in, objects_in, told
 from batch_pipeline.batches.storage.disk import Disk, half, half_name, make_folder, sync_file, sync_folder
+from batch_pipeline.batches.storage.growing import GrowingFile
 from batch_pipeline.errors import FilesUnreachable
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class ObjectStorage:
         self._url = url
         self._root = root
         self._disk = Disk()
+        self._growing: dict[Path, GrowingFile] = {}
 
     @cached_property
     def _store(self) -> ObjectStore:
@@ -91,6 +93,19 @@ class ObjectStorage:
                 return obstore.get(self._store, self._key(path)).bytes().to_bytes()
             except FileNotFoundError:
                 return None
+
+    def resume(self, path: Path) -> None:
+        """Begins to keep the file in pieces, after those that are there."""
+        self._growing[path] = GrowingFile(self, path)
+        self._growing[path].resume()
+
+    def save(self, path: Path) -> bool:
+        """Saves the next piece."""
+        return self._growing[path].save()
+
+    def remove_grown(self, path: Path) -> None:
+        """Removes file and pieces."""
+        self._growing.pop(path, GrowingFile(self, path)).remove()
 
     def names(self, folder: Path) -> list[str]:
         """The names of the objects of a folder."""
