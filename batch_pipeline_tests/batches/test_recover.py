@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+from sqlalchemy import text
 
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.recover import recover_all
@@ -21,6 +22,10 @@ Make = Callable[..., Pipeline]
 
 
 def lose_ledger(pipeline: Pipeline) -> None:
+    if pipeline.settings.ledger_url is not None:
+        with pipeline.ledger.begin() as db:
+            db.execute(text("DROP SCHEMA public CASCADE"))
+            db.execute(text("CREATE SCHEMA public"))
     pipeline.close()
     for path in pipeline.data_dir.glob("ledger.db*"):
         path.unlink()
