@@ -87,6 +87,9 @@ def plan(
     collect_seconds: Annotated[
         float, typer.Option("--collect-seconds", metavar="N", min=0, help="To collect a million rows, by one.")
     ] = 94.0,
+    lookup_seconds: Annotated[
+        float, typer.Option("--lookup-seconds", metavar="N", min=0, help="More, beside each million stored rows.")
+    ] = 26.0,
     median_minutes: Annotated[
         float, typer.Option("--median-minutes", metavar="N", min=0.1, help="Half of all batches end within it.")
     ] = 7.0,
@@ -130,7 +133,7 @@ def plan(
             enqueued_tokens=enqueued_tokens,
             rows_per_job=rows_per_job,
             latency=Latency(60 * median_minutes, 60 * p90_minutes),
-            pace=Pace(build_seconds, collect_seconds, hosts),
+            pace=Pace(build_seconds, collect_seconds, hosts, lookup_seconds),
             runs=runs,
             seed=seed,
         )

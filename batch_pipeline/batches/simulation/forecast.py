@@ -92,17 +92,19 @@ def forecast(
     some = scene.work.batches(scene.limits, most_batches)
     stretch = whole / len(some) if some else 1.0
     made = max(3, min(runs, events // max(1, len(some))))
+    ready = scene.pace.ready(scene.work.jobs)
     drawn = [scene.latency.draw(len(some), seed + run).tolist() for run in range(made)]
-    flown = [_Run.of(scene, some, latencies) for latencies in drawn]
-    ends = sorted(run.stretched(stretch) for run in flown)
+    flown = [_Run.of(scene, some, ready, latencies) for latencies in drawn]
+    planned = max(ready, default=0.0) / HOUR
+    ends = sorted(max(planned, run.stretched(stretch)) for run in flown)
     return Forecast(
         batches=whole,
         rows_per_batch=scene.work.rows_per_batch(scene.limits),
         at_once=flown[0].at_once,
         hours=Hours(*(_percentile(ends, share) for share in (0.1, 0.5, 0.9))),
-        worst_hours=_Run.of(scene, some, [WINDOW_SECONDS] * len(some)).stretched(stretch),
+        worst_hours=max(planned, _Run.of(scene, some, ready, [WINDOW_SECONDS] * len(some)).stretched(stretch)),
         most_open=min(scene.work.rows, round(flown[0].most_open * stretch)),
-        bounds=_bounds(scene, some, drawn, stretch),
+        bounds=_bounds(scene, some, drawn, stretch, planned),
         runs=made,
         simulated=len(some),
     )
@@ -118,9 +120,9 @@ class _Run:
     done: Sequence[float]
 
     @classmethod
-    def of(cls, scene: Scene, batches: Sequence[Batch], latencies: Sequence[float]) -> _Run:
+    def of(cls, scene: Scene, batches: Sequence[Batch], by_job: Sequence[float], latencies: Sequence[float]) -> _Run:
         weights = [scene.weight(batch) for batch in batches]
-        ready = [scene.pace.built(batch.job, _rows_of_job(scene, batch)) for batch in batches]
+        ready = [by_job[batch.job] for batch in batches]
         flights = fly(weights, ready, latencies, scene.queue)
         taken = [scene.pace.collecting(batch.rows) for batch in batches]
         return cls([batch.rows for batch in batches], ready, flights, collected(flights, taken, scene.pace.hosts))
@@ -139,10 +141,6 @@ class _Run:
         return _most(list(zip(self.ready, self.rows, strict=True)), list(zip(self.done, self.rows, strict=True)))
 
 
-def _rows_of_job(scene: Scene, batch: Batch) -> int:
-    return min(scene.work.rows_per_job, scene.work.rows - batch.job * scene.work.rows_per_job)
-
-
 def _most(comes: Sequence[tuple[float, int]], goes: Sequence[tuple[float, int]]) -> int:
     """The most that is there at once; what goes is gone before what comes at the same moment."""
     most = here = 0
@@ -153,17 +151,15 @@ def _most(comes: Sequence[tuple[float, int]], goes: Sequence[tuple[float, int]])
 
 
 def _bounds(
-    scene: Scene, batches: Sequence[Batch], drawn: Sequence[Sequence[float]], stretch: float
+    scene: Scene, batches: Sequence[Batch], drawn: Sequence[Sequence[float]], stretch: float, planned: float
 ) -> dict[Slowest, float]:
     """What each would take alone; nothing in the simulation is faster than the queue's."""
     busy = [queue_hours([scene.weight(batch) for batch in batches], taken, scene.account.limit) for taken in drawn]
     ends = [max(taken, default=0.0) / HOUR for taken in drawn]
-    jobs = -(-scene.work.rows // scene.work.rows_per_job)
-    rows = scene.work.rows / jobs if jobs else 0.0
     return {
         "queue": _percentile(sorted(busy), 0.5) * stretch,
         "creates": (len(batches) * stretch - 1) // scene.account.creates_per_hour if batches else 0.0,
-        "planning": -(-jobs // scene.pace.hosts) * scene.pace.build_seconds * rows / 1_000_000 / HOUR,
+        "planning": planned,
         "collecting": scene.pace.collecting(scene.work.rows) / scene.pace.hosts / HOUR,
         "latency": _percentile(sorted(ends), 0.5),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from batch_pipeline.batches.simulation.work import Work
@@ -19,10 +20,24 @@ class Pace:
     build_seconds: float = 164.0
     collect_seconds: float = 94.0
     hosts: int = 1
+    lookup_seconds: float = 26.0
+    """More, to plan a million rows beside a million stored ones: each fingerprint is looked up among all that was sent
+    (`python -m bench.lookups`). What is asked with `--force` is not looked up."""
 
-    def built(self, job: int, rows_per_job: int) -> float:
-        """When a job is planned, in seconds from the start: each host plans one after the other."""
-        return (job // self.hosts + 1) * rows_per_job * self.build_seconds / _MILLION
+    def ready(self, jobs: Sequence[int]) -> list[float]:
+        """When each job of so many rows is planned, in seconds from the start.
+
+        Each host plans one after the other, and all jobs before are taken to be stored already.
+        """
+        ends = [0.0] * self.hosts
+        ready: list[float] = []
+        stored = 0.0
+        for number, rows in enumerate(jobs):
+            millions = rows / _MILLION
+            ends[number % self.hosts] += millions * (self.build_seconds + self.lookup_seconds * stored)
+            stored += millions
+            ready.append(max(ends[number % self.hosts], ready[-1] if ready else 0.0))
+        return ready
 
     def collecting(self, rows: int) -> float:
         """What one host takes to collect so many rows, in seconds."""

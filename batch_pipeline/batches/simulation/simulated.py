@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 DIMENSIONS = 1_536
 """Of an embedding, where the task does not say: those of text-embedding-3-small."""
-_OF_A_TIER = {"runs": 3, "events": 1, "most_batches": 5_000}
+_OF_A_TIER = {"runs": 50, "events": 15_000, "most_batches": 5_000}
 """The table of all tiers is a rough one: what was asked for has its own, finer answer."""
 
 
@@ -92,12 +92,13 @@ def simulate(pipeline: Pipeline, order: Order, question: Question) -> Simulated:
     )
     known = tiers(provider, model)
     account = _account(pipeline, question, provider, model, known)
+    pace = replace(question.pace, lookup_seconds=0.0) if order.force else question.pace
     scene = Scene(
         work,
         _limits(pipeline, provider, account),
         account,
         question.latency,
-        question.pace,
+        pace,
         pipeline.settings.poll_seconds,
     )
     found = forecast(scene, runs=question.runs, seed=question.seed)
@@ -111,7 +112,10 @@ def simulate(pipeline: Pipeline, order: Order, question: Question) -> Simulated:
         account=account,
         forecast=found,
         disk=disk_of(work, costs.output_tokens, found.most_open, _dimensions(order, snapshot)),
-        tiers={name: (each, _of_tier(pipeline, scene, provider, each, question.seed)) for name, each in known.items()},
+        tiers={
+            name: (each, found if each == account else _of_tier(pipeline, scene, provider, each, question.seed))
+            for name, each in known.items()
+        },
         breaks=[],
     )
     budget = job_budget(pipeline.settings, job_of(order, snapshot.model_copy(update={"provider": provider})))
@@ -195,7 +199,7 @@ def _of_tier(pipeline: Pipeline, scene: Scene, provider: ProviderName, account: 
 _WAITS = {
     "queue": "The provider's queue is what it waits for: ask the provider for a higher limit.",
     "creates": "The number of batches that may be created within an hour is what it waits for: make files fuller.",
-    "planning": "Planning here is what it waits for: more processes do more, with ledger and warehouse on servers.",
+    "planning": "Planning here is what it waits for: it looks up what was asked before, which --force leaves out.",
     "collecting": "Collecting here is what it waits for: more processes do more, with ledger and warehouse on servers.",
     "latency": "The last batches at the provider are what it waits for: nothing here makes that shorter.",
 }

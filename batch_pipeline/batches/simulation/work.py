@@ -39,6 +39,12 @@ class Work:
         """A request a row."""
         return cls(rows, rows, rows, round(rows * tokens_per_row), round(rows * bytes_per_row))
 
+    @property
+    def jobs(self) -> list[int]:
+        """The rows of each job."""
+        whole, rest = divmod(self.rows, self.rows_per_job)
+        return [self.rows_per_job] * whole + ([rest] if rest else [])
+
     def rows_per_batch(self, limits: Limits) -> int:
         """How many rows the fullest batch holds, at these means; at least one."""
         caps = [(limits.max_requests, self.inputs), (limits.max_bytes, self.bytes)]

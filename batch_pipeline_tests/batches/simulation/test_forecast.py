@@ -58,11 +58,11 @@ def test_a_higher_tier_takes_no_longer_and_more_hosts_neither() -> None:
 
 def test_a_billion_rows_take_a_few_seconds_and_tell_what_they_wait_for() -> None:
     began = time.process_time()
-    found = forecast(scene(10**9, LUNA["4"]), runs=1)
+    found = forecast(scene(10**9, LUNA["4"], Pace(lookup_seconds=0)), runs=1)
     assert time.process_time() - began < 5
     assert (found.batches, found.at_once, found.slowest) == (20_000, 50, "queue")
     assert found.runs == 3
-    assert forecast(scene(10**9, LUNA["5"]), runs=1, most_batches=2_000).slowest == "planning"
+    assert forecast(scene(10**9, LUNA["5"], Pace(lookup_seconds=0)), runs=1, most_batches=2_000).slowest == "planning"
 
 
 def test_more_batches_than_can_be_simulated_go_on_at_the_same_pace() -> None:
@@ -133,6 +133,16 @@ def test_costs_are_those_of_the_sample_as_many_times_as_there_are_rows() -> None
     assert costs.bound > costs.batch
     assert costs.output_tokens == 3e10
     assert costs_of(tariff, [300], 10, 60, exact=True, flex=False).flex is None
+
+
+def test_planning_looks_up_what_is_stored_and_so_takes_longer_each_time() -> None:
+    pace = Pace(build_seconds=100, lookup_seconds=10)
+    assert pace.ready([1_000_000] * 3) == [100, 100 + 110, 100 + 110 + 120]
+    assert Pace(build_seconds=100, lookup_seconds=0, hosts=2).ready([1_000_000] * 4) == [100, 100, 200, 200]
+    assert pace.ready([]) == []
+    account = with_limit("openai", 10**12, "given")
+    slow, quick = (forecast(scene(50_000_000, account, Pace(lookup_seconds=each)), runs=1) for each in (26, 0))
+    assert slow.bounds["planning"] - quick.bounds["planning"] == pytest.approx(26 * sum(range(50)) / 3_600)
 
 
 def test_what_is_seen_late_frees_the_queue_late() -> None:
