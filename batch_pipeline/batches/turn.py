@@ -15,7 +15,7 @@ from batch_pipeline.batches.poll import poll
 from batch_pipeline.batches.retry import retry
 from batch_pipeline.batches.standing.status import JobStatus, status
 from batch_pipeline.batches.submit import Submitted, submit
-from batch_pipeline.errors import PipelineError, ProviderError, ProviderRefused, ProviderUnreachable
+from batch_pipeline.errors import FilesUnreachable, PipelineError, ProviderError, ProviderRefused, ProviderUnreachable
 from batch_pipeline.ledger import fingerprints, jobs
 from batch_pipeline.ledger.jobs import Job
 
@@ -121,7 +121,7 @@ def wait_for(
 ) -> JobStatus:
     """Takes turns until the job and its attempts are done, or held, or stopped by a canary.
 
-    A provider that fails for a moment is asked again, `PATIENCE` turns long.
+    A provider, or a storage of files, that fails for a moment is asked again, `PATIENCE` turns long.
 
     Raises:
         PipelineError: No further turn would fare better: a refused key, a server that is not there.
@@ -145,12 +145,14 @@ def wait_for(
 def _turn_or_why_not(pipeline: Pipeline, job_id: str) -> Turn:
     try:
         return take_turn(pipeline, job_id)
-    except ProviderError as error:
+    except (ProviderError, FilesUnreachable) as error:
         return Turn(stopped=error)
 
 
 def _passes(error: PipelineError) -> bool:
-    return isinstance(error, ProviderUnreachable) or (isinstance(error, ProviderRefused) and error.status == 429)
+    return isinstance(error, (ProviderUnreachable, FilesUnreachable)) or (
+        isinstance(error, ProviderRefused) and error.status == 429
+    )
 
 
 def submit_job(pipeline: Pipeline, job_id: str) -> Submitted:

@@ -15,9 +15,9 @@ from batch_pipeline.batches import points
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.prune import prune
 from batch_pipeline.batches.recover import recover_all
-from batch_pipeline.batches.standing.status import status
+from batch_pipeline.batches.standing.status import JobStatus, status
 from batch_pipeline.batches.submit import submit
-from batch_pipeline.batches.turn import submit_job, take_turn
+from batch_pipeline.batches.turn import submit_job, take_turn, wait_for
 from batch_pipeline.errors import FilesUnreachable, PipelineError
 from batch_pipeline.ledger import jobs
 from batch_pipeline.settings import Settings
@@ -219,5 +219,31 @@ def break_storage(pipeline: Pipeline) -> None:
     """From now on, this host finds nobody at the address of the storage."""
     from obstore.store import S3Store
 
-    nobody = S3Store("bucket", endpoint="http://127.0.0.1:9", client_options={"allow_http": True}, skip_signature=True)
+    nobody = S3Store(
+        "bucket",
+        endpoint="http://127.0.0.1:9",
+        client_options={"allow_http": True},
+        retry_config={"max_retries": 0},
+        skip_signature=True,
+    )
     pipeline.files.__dict__["_store"] = nobody
+
+
+def test_whoever_waits_for_a_job_waits_for_its_storage_too(make_host: MakeHost, books: Books) -> None:
+    host = make_host("ours")
+    write_notes(host, 3)
+    job = planned(host)
+    break_storage(host)
+    turns: list[str | None] = []
+
+    def told(now: JobStatus) -> None:
+        turns.append(now.waits_for)
+        host.files.__dict__.pop("_store", None)  # it is back
+
+    assert wait_for(host, job.job_id, 0.01, told).outcomes == {"answered": 3}
+    assert len(turns) > 1
+    assert len(books.batches) == 1
+    break_storage(host)
+    write_notes(host, 4)
+    with pytest.raises(FilesUnreachable):
+        wait_for(host, planned(make_host("theirs")).job_id, 0.01)
