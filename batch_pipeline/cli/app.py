@@ -32,6 +32,7 @@ from batch_pipeline.cli import (
     similar,
     submit,
     tasks,
+    turns,
     watch,
 )
 from batch_pipeline.cli.log import show_more, tell_error
@@ -74,6 +75,7 @@ for group in (
     plan,
     submit,
     jobs,
+    turns,
     watch,
     reprocess,
     history,

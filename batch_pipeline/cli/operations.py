@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from batch_pipeline.cli.log import tell_error
+from batch_pipeline.cli.options import Provider
 from batch_pipeline.cli.output import AsJson, moment, plural, print_facts, print_json, say, usd
 from batch_pipeline.cli.session import opened
-from batch_pipeline.cli.submit import Provider
 
 if TYPE_CHECKING:
     from batch_pipeline.batches.pipeline import Pipeline

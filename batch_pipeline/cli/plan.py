@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from batch_pipeline.cli.completion import task_names
+from batch_pipeline.cli.options import Provider
 from batch_pipeline.cli.output import (
     AsJson,
     Column,
@@ -21,7 +22,6 @@ from batch_pipeline.cli.output import (
 )
 from batch_pipeline.cli.placed import show_dry_run
 from batch_pipeline.cli.session import opened
-from batch_pipeline.cli.submit import Provider
 
 if TYPE_CHECKING:
     from batch_pipeline.batches.simulation.accounts import Account

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from batch_pipeline.cli.completion import task_names
+from batch_pipeline.cli import options
 from batch_pipeline.cli.output import AsJson, finite_usd, plural, print_json, say
 from batch_pipeline.cli.placed import placed_as_json, say_placed, show_dry_run, tell_what_waits
 from batch_pipeline.cli.session import opened
-from batch_pipeline.cli.submit import Provider, started_by_hand
+from batch_pipeline.cli.submit import started_by_hand
 from batch_pipeline.cli.told import counted
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def reprocess(
-    task: Annotated[str, typer.Argument(metavar="TASK", autocompletion=task_names, help="The task's name.")],
+    task: options.TaskName,
     *,
     code: Annotated[
         str | None, typer.Option("--code", metavar="CODE", help="With this error code or outcome, such as refused.")
@@ -39,19 +39,10 @@ def reprocess(
     variant: Annotated[
         str | None, typer.Option("--variant", metavar="NAME", help="Of this variant of the task.")
     ] = None,
-    key: Annotated[
-        str | None, typer.Option("--key", metavar="KEY", help="Called again with it, the same job goes on.")
-    ] = None,
-    model: Annotated[
-        str | None, typer.Option("--model", metavar="MODEL", help="The model, in place of the task's.")
-    ] = None,
-    provider: Annotated[
-        Provider | None, typer.Option("--provider", help="Who answers, in place of the task's.")
-    ] = None,
-    budget: Annotated[
-        float | None,
-        typer.Option("--budget", metavar="USD", min=0, help="What the job may cost with its attempts, at worst."),
-    ] = None,
+    key: options.Key = None,
+    model: options.Model = None,
+    provider: options.Asked = None,
+    budget: options.Budget = None,
     dry: Annotated[bool, typer.Option("--dry-run", help="Show what failed and what it would come to.")] = False,
     as_json: AsJson = False,
 ) -> None:

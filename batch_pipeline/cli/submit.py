@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from batch_pipeline.cli.completion import task_names
+from batch_pipeline.cli import options
 from batch_pipeline.cli.issues import load_files, say_loaded, tell_problems
 from batch_pipeline.cli.output import AsJson, finite_usd
 from batch_pipeline.cli.placed import place_order, say_estimate, show_dry_run
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from batch_pipeline.settings import Mode
     from batch_pipeline.sources.files import Loaded
 
-Provider = Literal["openai", "anthropic", "local"]
-
 
 def add_to(app: typer.Typer) -> None:
     """Adds the verb."""
@@ -28,7 +26,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def submit(
-    task: Annotated[str, typer.Argument(metavar="TASK", autocompletion=task_names, help="The task's name.")],
+    task: options.TaskName,
     *,
     files: Annotated[
         list[str] | None,
@@ -62,22 +60,11 @@ def submit(
     missing: Annotated[bool, typer.Option("--missing-analysis", help="Only records without any answer.")] = False,
     outdated: Annotated[bool, typer.Option("--outdated", help="Also records answered by an older prompt.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Everything, what was answered included: paid again.")] = False,
-    key: Annotated[
-        str | None, typer.Option("--key", metavar="KEY", help="Called again with it, the same job goes on.")
-    ] = None,
-    model: Annotated[
-        str | None, typer.Option("--model", metavar="MODEL", help="The model, in place of the task's.")
-    ] = None,
-    provider: Annotated[
-        Provider | None, typer.Option("--provider", help="Who answers, in place of the task's.")
-    ] = None,
-    variant: Annotated[
-        str | None, typer.Option("--variant", metavar="NAME", help="One of the task's named prompts.")
-    ] = None,
-    budget: Annotated[
-        float | None,
-        typer.Option("--budget", metavar="USD", min=0, help="What the job may cost with its attempts, at worst."),
-    ] = None,
+    key: options.Key = None,
+    model: options.Model = None,
+    provider: options.Asked = None,
+    variant: options.Variant = None,
+    budget: options.Budget = None,
     canary: Annotated[
         int | None,
         typer.Option(
@@ -94,7 +81,7 @@ def submit(
         list[str] | None,
         typer.Option("--meta", metavar="NAME=TEXT", help="Kept with the job, to find it by; may be given again."),
     ] = None,
-    dry: Annotated[bool, typer.Option("--dry-run", help="Show what it would come to; send nothing.")] = False,
+    dry: options.DryRun = False,
     as_json: AsJson = False,
 ) -> None:
     """Plan a job and send it; print its id.

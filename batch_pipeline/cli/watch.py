@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from batch_pipeline.cli.jobs import JobId, job_as_json, say_collected
+from batch_pipeline.cli.job_told import job_as_json, say_collected
 from batch_pipeline.cli.log import tell_error
+from batch_pipeline.cli.options import JobId
 from batch_pipeline.cli.output import AsJson, Column, as_table, clock, plural, print_json, usd
 from batch_pipeline.cli.progress import progress, requests_done, tell_job
 from batch_pipeline.cli.session import opened
