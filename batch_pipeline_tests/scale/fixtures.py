@@ -21,10 +21,17 @@ PlaceName = Literal["file", "postgres", "ducklake", "ducklake_s3", "servers"]
 
 PLACES: Mapping[str, tuple[PlaceName, ...]] = {
     "ledger": ("file", "postgres"),
-    "batches": ("file", "postgres"),
+    "batches/money/test_admission_at_once.py": ("file", "postgres"),
+    "batches/test_cancel.py": ("file", "postgres"),
+    "batches/test_collect.py": ("file", "servers"),
+    "batches/test_doubled.py": ("file", "postgres"),
+    "batches/test_plan.py": ("file", "postgres"),
+    "batches/test_recover.py": ("file", "postgres"),
+    "batches/test_stopped.py": ("file", "postgres"),
+    "batches/test_submit.py": ("file", "postgres"),
     "warehouse": ("file", "ducklake", "ducklake_s3"),
 }
-"""By folder of `batch_pipeline_tests`, with all that is in it; elsewhere, `file` alone."""
+"""By folder or file of `batch_pipeline_tests`; elsewhere, `file` alone."""
 
 
 class Place:
@@ -74,7 +81,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def _places_of(metafunc: pytest.Metafunc) -> tuple[PlaceName, ...]:
     path = metafunc.definition.path.relative_to(Path(__file__).parent.parent)
-    return PLACES.get(path.parts[0], ("file",))
+    named = (PLACES[name] for each in (path, *path.parents) if (name := each.as_posix()) in PLACES)
+    return next(named, ("file",))
 
 
 def _parameter(name: PlaceName) -> object:
