@@ -98,12 +98,13 @@ class Planner:
         """What to send, every record with its share, and the lines that are waited for, chunk by chunk."""
         for group in _groups(chunks):
             wanted: dict[str, str] = {}
-            for chunk in group:
-                wanted = {**chunk.custom_ids, **wanted}
+            for chunk in reversed(group):  # of identical requests the first is sent
+                wanted.update(chunk.custom_ids)
             held = dict(self._take(wanted))
             reach("plan.inflight_taken")
             self._too_large: set[str] = set()
-            for chunk in group:
+            while group:
+                chunk = group.pop(0)
                 decided = self._decide(chunk, {fp: held[fp] for fp in chunk.custom_ids if fp in held})
                 held |= {fp: Holder(self._job.job_id, wanted[fp]) for fp in decided.send}
                 yield decided

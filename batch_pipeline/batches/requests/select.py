@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Generator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from typing import TYPE_CHECKING, Literal, cast
 
 from batch_pipeline.batches.requests.foreign_query import ASKED_FOR, PLACE, ask_for, describe
@@ -27,6 +28,9 @@ CHUNK = 10_000
 
 WINDOW = 50_000
 """Records whose texts are put in order at a time."""
+
+WINDOW_MEMORY = "256MB"
+"""What DuckDB may keep meanwhile; measured for a million: no second more, and 260 MB less."""
 
 Which = Literal["new", "missing", "outdated", "all"]
 """`new`: not answered at this content; `missing`: not answered at all; `outdated`: answered only by an older prompt
@@ -89,11 +93,23 @@ class Prepared:
             return
         connection.execute(f"CREATE OR REPLACE TEMP TABLE _asked AS {self.keys}", self.bound(self.keys))
         ((count,),) = connection.execute("SELECT count(*) FROM _asked").fetchall()
-        for start in range(0, count, WINDOW):
-            places = {"first": start, "last": start + WINDOW - 1}
-            result = connection.execute(self.window, {**self.bound(self.window), **places})
-            yield from result.to_arrow_reader(CHUNK)
+        with _little_memory(connection) as all_of_it:
+            for start in range(0, count, WINDOW):
+                places = {**self.bound(self.window), "first": start, "last": start + WINDOW - 1}
+                yield from self._window(connection, places, all_of_it)
         connection.execute("DROP TABLE _asked")
+
+    def _window(
+        self, connection: DuckDBPyConnection, places: Mapping[str, object], all_of_it: Callable[[], None]
+    ) -> Generator[pa.RecordBatch]:
+        import duckdb
+
+        try:
+            result = connection.execute(self.window, places)
+        except duckdb.OutOfMemoryException:  # a task's SQL may need more
+            all_of_it()
+            result = connection.execute(self.window, places)
+        yield from result.to_arrow_reader(CHUNK)
 
     def stream(self, connection: DuckDBPyConnection) -> Generator[list[dict[str, object]]]:
         """The same, record by record."""
@@ -103,6 +119,27 @@ class Prepared:
     def bound(self, sql: str) -> dict[str, object]:
         """Those of the parameters that `sql` names."""
         return {name: value for name, value in self.parameters.items() if f"${name}" in sql}
+
+
+@contextmanager
+def _little_memory(connection: DuckDBPyConnection) -> Generator[Callable[[], None]]:
+    """DuckDB keeps what it has read, up to 80 % of the machine's memory: of each window, for no use.
+
+    Gives a function that lets it have all of that again; so does the end of the block.
+    """
+    import duckdb
+
+    ((before,),) = connection.execute("SELECT current_setting('memory_limit')").fetchall()
+
+    def limit(memory: str) -> None:
+        with suppress(duckdb.Error):  # a guarded connection's settings are locked; or more is in use already
+            connection.execute(f"SET memory_limit = '{memory}'")
+
+    limit(WINDOW_MEMORY)
+    try:
+        yield partial(limit, before)
+    finally:
+        limit(before)
 
 
 def connection_for(warehouse: Warehouse, selection: Selection) -> AbstractContextManager[DuckDBPyConnection]:

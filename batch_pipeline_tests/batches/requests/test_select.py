@@ -165,5 +165,9 @@ def test_many_records_are_read_in_windows_and_are_the_same_in_the_same_order(
         at_once = [row for rows in prepared.stream(connection) for row in rows]
         monkeypatch.setattr(select, "WINDOW", 4)
         in_windows = [row for rows in prepared.stream(connection) for row in rows]
-    assert in_windows == at_once
+        monkeypatch.setattr(select, "WINDOW_MEMORY", "300KB")
+        in_more_memory = [row for rows in prepared.stream(connection) for row in rows]
+        ((memory,),) = connection.execute("SELECT current_setting('memory_limit')").fetchall()
+    assert in_windows == in_more_memory == at_once
     assert len(at_once) == min(selection.limit or 11, 11)
+    assert memory.endswith("GiB")
