@@ -21,7 +21,7 @@ from batch_pipeline.settings import project_root
 
 ROOT = project_root()
 WORKERS = ("first", "second")
-SECONDS = 90.0
+SECONDS = 180.0
 _QUICK = {
     "run_queue": {"dequeue_interval_seconds": 1},
     "run_monitoring": {"poll_interval_seconds": 1},
@@ -91,10 +91,12 @@ class Fleet:
             assert time.monotonic() < deadline, f"not seen in {SECONDS:.0f} s: {self._told()}"
             time.sleep(0.2)
 
-    def worker_of(self, run: dg.DagsterRun) -> str:
-        """The name of the worker that took a run's task, by what it wrote into Celery's store."""
+    def workers_of(self, *runs: dg.DagsterRun) -> set[str]:
+        """The names of the workers that have taken the tasks of these runs, by what they wrote into Celery's store."""
         celery = cast("_Launcher", cast("object", self.instance.run_launcher)).celery
-        return (celery.AsyncResult(run.tags[DAGSTER_CELERY_TASK_ID_TAG]).worker or "nobody").partition("@")[0]
+        tasks = [run.tags[DAGSTER_CELERY_TASK_ID_TAG] for run in runs if DAGSTER_CELERY_TASK_ID_TAG in run.tags]
+        found = [celery.AsyncResult(task_id).worker for task_id in tasks]
+        return {name.partition("@")[0] for name in found if name is not None}
 
     def kill(self, worker: str) -> None:
         """SIGKILL to a worker and to the processes that it started, all at once."""

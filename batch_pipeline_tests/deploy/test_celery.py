@@ -26,7 +26,7 @@ from batch_pipeline_tests.scale.object_storage import ObjectStorage
 from batch_pipeline_tests.scale.postgres import PostgresServer
 from batch_pipeline_tests.scale.redis import RedisServer
 
-pytestmark = [pytest.mark.scale, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.scale, pytest.mark.timeout(500)]
 
 MADE_UP = "made-up/of-one-night"
 ISSUES = 12
@@ -101,7 +101,9 @@ def test_a_night_through_two_workers_has_the_answers_of_one_machine(
     (night,) = night_runs(NIGHT, REPOS)
     world.fleet.launch_night(night.tags)
     world.wait_for_results(*map(cell, REPOS))
-    assert {world.fleet.worker_of(run) for run in world.fleet.instance.get_runs()} == set(WORKERS)
+    runs = world.fleet.instance.get_runs()
+    assert dg.DagsterRunStatus.FAILURE not in {run.status for run in runs}
+    assert world.fleet.workers_of(*runs) <= set(WORKERS)
     one_machine = Project(make_pipeline())
     one_machine.load_samples()
     assert one_machine.night().success
@@ -124,8 +126,11 @@ def test_a_worker_killed_with_its_child_between_a_create_and_its_reply_costs_not
     assert project.run(over_cells(Range(key, key), [dg.AssetKey("issues")], run_key=None)).success
     world.books.wait_until_struck()
     (run,) = world.fleet.instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
-    world.fleet.kill(world.fleet.worker_of(run))
+    (killed,) = world.fleet.workers_of(run)
+    world.fleet.kill(killed)
     world.wait_for_results(key)
+    (other,) = set(WORKERS) - {killed}
+    assert other in world.fleet.workers_of(*world.fleet.instance.get_runs())
     failed = world.fleet.instance.get_run_by_id(run.run_id)
     assert failed is not None
     assert failed.status is dg.DagsterRunStatus.FAILURE
