@@ -25,6 +25,7 @@ from batch_pipeline_tests.batches.apart import killed_at
 from batch_pipeline_tests.batches.chain import accounted, answers, batches_of, planned, run, sends_of, write_notes
 from batch_pipeline_tests.batches.storage.conftest import Shared
 from batch_pipeline_tests.books import Books
+from batch_pipeline_tests.scale.postgres import PostgresServer
 
 MakeHost = Callable[..., Pipeline]
 
@@ -247,3 +248,37 @@ def test_whoever_waits_for_a_job_waits_for_its_storage_too(make_host: MakeHost, 
     write_notes(host, 4)
     with pytest.raises(FilesUnreachable):
         wait_for(host, planned(make_host("theirs")).job_id, 0.01)
+
+
+@pytest.mark.scale
+@pytest.mark.parametrize("point", ["plan.inflight_taken", "plan.file_renamed"])
+def test_on_postgres_a_plan_that_is_under_way_is_not_taken_for_a_dead_one(
+    make_host: MakeHost, postgres: PostgresServer, books: Books, point: str
+) -> None:
+    url = postgres.new_database()
+    ours, theirs = (make_host(name, ledger_url=url) for name in ("ours", "theirs"))
+    write_notes(ours, 3)
+    at(point, partial(submit, theirs, "local"))
+    job = planned(ours, key="nightly")
+    assert run(theirs, job).outcomes == {"answered": 3}
+    assert books.lines_executed == 3
+
+
+def test_where_only_the_marker_can_not_be_created_nothing_is_posted(
+    make_host: MakeHost, books: Books, shared: Shared
+) -> None:
+    """The storage lists and reads, and does not write."""
+    if not shared.url.startswith("file:"):
+        pytest.skip("a folder can be made so, and no bucket")
+    pipeline = make_host("ours")
+    write_notes(pipeline, 3)
+    job = planned(pipeline)
+    sends = Path(shared.url.removeprefix("file://")) / "batches" / "sends"
+    sends.write_text("in the way")
+    with pytest.raises(FilesUnreachable, match="The storage"):
+        submit_job(pipeline, job.job_id)
+    assert [send.posted_at for send in sends_of(pipeline, job)] == [None]
+    assert books.batches == []
+    sends.unlink()
+    assert run(pipeline, job).outcomes == {"answered": 3}
+    assert (len(books.batches), books.lines_executed) == (1, 3)
