@@ -127,7 +127,7 @@ def _of_spend(pipeline: Pipeline) -> Metadata:
         "saved (USD)": usd(modes.saved_usd),
         "a record (USD)": usd(per_record(spent)),
         "saved in a year (USD)": usd(year.year_usd),
-        "how": f"saved in the last {year.days} days, by the day, times 365",
+        "how": f"saved in the last {'day' if year.days == 1 else f'{year.days} days'}, by the day, times 365",
         "answered": modes.records,
         "input tokens": sum(each.input_tokens for each in spent),
         "output tokens": sum(each.output_tokens for each in spent),

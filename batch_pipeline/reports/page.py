@@ -86,9 +86,13 @@ def _tile(tile: Tile) -> str:
     )
 
 
+def _last(days: int) -> str:
+    return "the last day" if days == 1 else f"the last {days} days"
+
+
 def _year(year: Yearly) -> str:
     return (
-        f"Saved in a year: batch was {in_usd(year.saved_usd)} cheaper than realtime in the last {_days(year.days)}; "
+        f"Saved in a year: batch was {in_usd(year.saved_usd)} cheaper than realtime in {_last(year.days)}; "
         "by the day, times 365."
     )
 
