@@ -13,8 +13,8 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
-from importlib import import_module
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 from batch_pipeline.warehouse.answers import make_table
