@@ -107,7 +107,8 @@ def check(pipeline: Pipeline, job_id: str) -> dict[str, int]:
 
 def main(verb: str, argument: str) -> None:
     """One step, and what it took, as JSON."""
-    import_module("openai")  # as the floor has it: the step is what follows
+    if verb in ("send", "collect", "submit", "look"):  # the others ask no provider, and don't import it
+        import_module("openai")  # as the floor has it: the step is what follows
     with Clock() as clock:
         pipeline = Pipeline()
         done: object = {

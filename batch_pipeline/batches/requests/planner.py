@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 TOGETHER = 5
-"""Chunks whose fingerprints are taken in one transaction. They are in no order, so each transaction writes most pages
-of a large index: a million took 16 s of CPU in pieces of 10,000."""
+"""Chunks whose fingerprints are taken in one transaction, and looked up together. They are in no order, so each
+transaction writes most pages of a large index (a million took 16 s of CPU in pieces of 10,000), and each look reads
+what all that was bought before has there."""
 
 
 @dataclass
@@ -102,6 +103,8 @@ class Planner:
                 wanted.update(chunk.custom_ids)
             held = dict(self._take(wanted))
             reach("plan.inflight_taken")
+            unusable = [fingerprint for chunk in group for fingerprint in chunk.unusable]
+            self._given_up, self._answered = self._bought_before([fp for fp in wanted if fp not in held] + unusable)
             self._too_large: set[str] = set()
             while group:
                 chunk = group.pop(0)
@@ -115,7 +118,8 @@ class Planner:
         free = [fp for fp in chunk.lines if fp not in held]
         too_large = {fp for fp in free if len(chunk.lines[fp]) > self._limits.max_bytes or fp in self._too_large}
         self._too_large |= too_large
-        given_up, answered = self._bought_before([*free, *chunk.unusable])
+        given_up = self._given_up.intersection([*free, *chunk.unusable])
+        answered = self._answered.intersection([*free, *chunk.unusable])
         send = [fp for fp in free if fp not in given_up and fp not in answered and fp not in too_large]
         unsendable = (too_large | chunk.unusable.keys()) - given_up
         self._settle(waiting, [*given_up, *answered, *too_large])
