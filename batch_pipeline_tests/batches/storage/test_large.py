@@ -12,6 +12,7 @@ import pytest
 from batch_pipeline_tests.batches.storage.conftest import Kept, Shared
 from batch_pipeline_tests.batches.storage.test_laws import put
 from batch_pipeline_tests.processes import processes
+from batch_pipeline_tests.scale.object_storage import ObjectStorage as ObjectServer
 
 MEGABYTE = 1024 * 1024
 SIZE, MOST = 100 * MEGABYTE, 64 * MEGABYTE
@@ -44,9 +45,11 @@ def _up_and_down(shared: Shared, folder: Path) -> None:
         assert hashlib.file_digest(sent, "sha256").digest() == hashlib.file_digest(came, "sha256").digest()
 
 
-def test_a_file_of_100_megabytes_takes_the_memory_of_some_of_its_parts(shared: Shared, tmp_path: Path) -> None:
-    if shared.url.startswith("file:"):
-        pytest.skip("that is for S3 to show")
+@pytest.mark.scale
+def test_a_file_of_100_megabytes_takes_the_memory_of_some_of_its_parts(
+    object_storage: ObjectServer, tmp_path: Path
+) -> None:
+    shared = Shared(f"s3://{object_storage.new_bucket()}", object_storage.variables)
     process = processes.Process(target=partial(_up_and_down, shared, tmp_path))
     process.start()
     process.join(100)
