@@ -23,6 +23,7 @@ from batch_pipeline_tests.processes import at_once
 from batch_pipeline_tests.scale.lakes import new_lake
 from batch_pipeline_tests.scale.postgres import PASSWORD, PostgresServer
 from batch_pipeline_tests.warehouse.holders import ROW, count
+from batch_pipeline_tests.warehouse.test_foreign_sql import LET_THROUGH, REFUSED
 
 pytestmark = pytest.mark.scale
 
@@ -155,6 +156,16 @@ def test_the_password_is_shown_nowhere(lake: Warehouse) -> None:
 def test_sql_of_others_reaches_no_catalogue(lake: Warehouse, sql: str) -> None:
     with lake.guarded() as connection, pytest.raises(UsageError, match="may not"):
         one_select(connection, sql)
+
+
+def test_sql_of_others_is_let_through_and_refused_as_on_a_file(lake: Warehouse) -> None:
+    with lake.guarded() as connection:
+        for sql in LET_THROUGH:
+            connection.execute(f"DESCRIBE SELECT * FROM (\n{one_select(connection, sql)}\n)")
+        for sql, says in REFUSED:
+            with pytest.raises(UsageError) as refused:
+                one_select(connection, sql)
+            assert says in str(refused.value)
 
 
 def test_sql_of_others_reads_no_file_beside_the_data(lake: Warehouse, tmp_path: Path) -> None:

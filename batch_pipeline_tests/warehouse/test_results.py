@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Generator
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -13,7 +12,6 @@ import pytest
 from batch_pipeline.batches.requests.indexes import record_schema, request_schema
 from batch_pipeline.warehouse.collected_rows import add_rows, make_collected_rows
 from batch_pipeline.warehouse.results import inputs_at_lines, store_batch
-from batch_pipeline.warehouse.schema import migrate
 from batch_pipeline.warehouse.shared import store_shared
 from batch_pipeline.warehouse.written import Absent, Stored, Written
 
@@ -34,14 +32,6 @@ ROW: dict[str, object] = {
     "cost_usd": 0.5,
     "response_text": '{"label": "bug"}',
 }
-
-
-@pytest.fixture
-def connection() -> Generator[duckdb.DuckDBPyConnection]:
-    with duckdb.connect() as made:
-        made.execute("SET TimeZone = 'UTC'")
-        migrate(made)
-        yield made
 
 
 def row(custom_id: str, place: int = 0, **values: object) -> dict[str, object]:
