@@ -31,7 +31,7 @@ def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     import os
 
     for name in list(os.environ):
-        if name.startswith(("BATCH_PIPELINE_", "OPENAI_", "ANTHROPIC_", "GITHUB_", "DAGSTER_")):
+        if name.startswith(("BATCH_PIPELINE_", "OPENAI_", "ANTHROPIC_", "GITHUB_", "DAGSTER_", "AWS_", "PG")):
             monkeypatch.delenv(name)
 
 
