@@ -10,7 +10,6 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from urllib.request import Request, urlopen
 
 from bench import texts
 from bench.children import COMMAND, ROOT, local_server, run, step
@@ -41,19 +40,26 @@ def command(turns: int = 5) -> Figures:
     return {name: min(cpu) for name, cpu in found.items()}
 
 
-def server(rows: int = 50_000) -> Figures:
-    """Requests that the simulated engine answers a second, from the batch's creation to its end."""
+def server(rows: int = 50_000, turns: int = 3) -> Figures:
+    """Requests that the simulated engine answers a second, from the batch's creation to its end, at best."""
+    from openai import OpenAI
+
+    seconds: list[float] = []
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name, local_server(Path(name) / "server") as url:
         folder = Path(name)
-        here = environment(folder, url)
         texts.write(folder / "rows.csv", texts.made_up(rows))
-        step(here, "bench.floor", "build", folder / "rows.csv", folder / "requests.jsonl")
-        batch = step(here, "bench.floor", "send", folder / "requests.jsonl", url).done
-        asked = Request(f"{url}/batches/{batch}", headers={"Authorization": "Bearer none"})  # noqa: S310 - our own server
-        with urlopen(asked) as answer:  # noqa: S310 - the same
-            told = json.load(answer)
-    seconds = told["completed_at"] - told["in_progress_at"]
-    return {"rows": rows, "per_second_at_least": rows / (seconds + 1)}
+        step(environment(folder, url), "bench.floor", "build", folder / "rows.csv", folder / "requests.jsonl")
+        client = OpenAI(api_key="none", base_url=url)
+        for _ in range(turns):
+            with (folder / "requests.jsonl").open("rb") as file:
+                given = client.files.create(file=file, purpose="batch").id
+            began = time.perf_counter()
+            batch = client.batches.create(input_file_id=given, endpoint="/v1/chat/completions", completion_window="24h")
+            while batch.status != "completed":
+                time.sleep(0.02)
+                batch = client.batches.retrieve(batch.id)
+            seconds.append(time.perf_counter() - began)
+    return {"rows": rows, "seconds": min(seconds), "per_second": rows / min(seconds)}
 
 
 def sensor(batches: int) -> Figures:
