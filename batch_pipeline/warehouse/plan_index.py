@@ -30,23 +30,6 @@ def in_batches(requests: Path, records: Path) -> Iterator[pa.RecordBatch]:
         yield from connection.execute(_IN_BATCHES, files).to_arrow_reader(_ROWS)
 
 
-_SENT = "FROM read_parquet($records) WHERE batch = $number"
-
-_SENT_UNMARKED = """
-    FROM read_parquet($records)
-    WHERE share = 'sent' AND custom_id IN (SELECT custom_id FROM read_parquet($requests) WHERE batch = $number)
-"""
-
-
-def sent_in_batch(connection: DuckDBPyConnection, records: Path) -> str:
-    """SQL of the records that batch `$number` answers, out of `$records` (and `$requests`, the two indexes' paths).
-
-    Plans of before `records.parquet` had the column `batch` find them by their requests.
-    """
-    columns = connection.execute("DESCRIBE FROM read_parquet(?)", [str(records)]).fetchall()
-    return _SENT if any(name == "batch" for name, *_ in columns) else _SENT_UNMARKED
-
-
 _LINES = """
     SELECT list(custom_id ORDER BY position)
     FROM read_parquet(?)

@@ -29,8 +29,8 @@ CHUNK = 10_000
 WINDOW = 50_000
 """Records whose texts are put in order at a time."""
 
-WINDOW_MEMORY = "256MB"
-"""What DuckDB may keep meanwhile; measured for a million: no second more, and 260 MB less."""
+WINDOW_MEMORY = "128MB"
+"""What DuckDB may keep meanwhile; measured for a million: no second more, and 290 MB less."""
 
 Which = Literal["new", "missing", "outdated", "all"]
 """`new`: not answered at this content; `missing`: not answered at all; `outdated`: answered only by an older prompt

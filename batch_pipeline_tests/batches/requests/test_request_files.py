@@ -20,7 +20,6 @@ from batch_pipeline.batches.money.prices import PriceBook
 from batch_pipeline.batches.requests.indexes import RecordRow, Share
 from batch_pipeline.batches.requests.request_files import FilePlan, Input, Limits, Request, RequestFiles
 from batch_pipeline.errors import PlanSuperseded
-from batch_pipeline.warehouse.plan_index import sent_in_batch
 
 PRICE = PriceBook().price("openai", "gpt-6-luna")
 
@@ -108,18 +107,11 @@ def record(name: str, custom_id: str, share: Share) -> RecordRow:
     return RecordRow(name, "a/b", date(2026, 11, 20), "h", 0, f"f{custom_id[1:]}", custom_id, share)
 
 
-def of_batch(folder: JobFolder, number: int, *, unmarked: bool = False) -> list[str]:
-    """The records that a batch answers, by name; with `unmarked`, as if the plan were of before batches were marked."""
+def of_batch(folder: JobFolder, number: int) -> list[str]:
+    """The records that a batch answers, by name."""
     with duckdb.connect() as connection:
-        records = folder.record_index
-        if unmarked:
-            records = folder.path / "unmarked.parquet"
-            copy = f"COPY (SELECT * EXCLUDE (batch) FROM read_parquet('{folder.record_index}')) TO '{records}'"
-            connection.execute(copy)
-        sql = sent_in_batch(connection, records)
-        files = {"records": str(records), "requests": str(folder.request_index), "number": number}
-        used = {name: value for name, value in files.items() if f"${name}" in sql}
-        return sorted(name for (name,) in connection.execute(f"SELECT record_id FROM ({sql})", used).fetchall())
+        sql = "SELECT record_id FROM read_parquet(?) WHERE batch = ? AND share = 'sent' ORDER BY ALL"
+        return [name for (name,) in connection.execute(sql, [str(folder.record_index), number]).fetchall()]
 
 
 @given(answered_by=st.lists(st.integers(0, 11), max_size=40), chunk=st.integers(1, 5), most=st.integers(1, 5))
@@ -141,7 +133,6 @@ def test_each_record_is_marked_with_the_batch_that_answers_it_however_early_that
         for plan in plans:
             wanted = sorted(f"record {at}" for at, by in enumerate(answered_by) if by // most == plan.number)
             assert of_batch(folder, plan.number) == wanted
-            assert of_batch(folder, plan.number, unmarked=True) == wanted
             assert plan.records == len(wanted)
 
 
