@@ -11,6 +11,8 @@ import logging
 import os
 import sys
 from datetime import UTC, datetime
+from shutil import get_terminal_size
+from textwrap import fill
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -40,8 +42,18 @@ def tell_error(sentence: str) -> None:
         at = datetime.now(UTC).isoformat()
         print(json.dumps({"at": at, "level": "error", "message": sentence}, ensure_ascii=False), file=sys.stderr)
     else:
-        red = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
-        print(f"\x1b[31mError:\x1b[0m {sentence}" if red else f"Error: {sentence}", file=sys.stderr)
+        told = f"Error: {sentence}"
+        if sys.stderr.isatty():
+            told = _in_lines(told)
+            if not os.environ.get("NO_COLOR"):
+                told = told.replace("Error:", "\x1b[31mError:\x1b[0m", 1)
+        print(told, file=sys.stderr)
+
+
+def _in_lines(sentence: str) -> str:
+    """As wide as the terminal, which would break within words; what is longer than a line stays whole, to be copied."""
+    width = max(40, get_terminal_size().columns)
+    return fill(sentence, width, break_long_words=False, break_on_hyphens=False)
 
 
 class _JsonLines(logging.Formatter):
