@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import select
 
 from batch_pipeline.batches.money.estimates import Comparison
+from batch_pipeline.batches.money.sums import summed
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.standing.report import price_threshold, usd_of_sums
 from batch_pipeline.ledger import tables
@@ -70,15 +71,7 @@ class Spent:
         return names[by]
 
     def __add__(self, other: Spent) -> Spent:
-        return replace(
-            self,
-            requests=self.requests + other.requests,
-            input_tokens=self.input_tokens + other.input_tokens,
-            output_tokens=self.output_tokens + other.output_tokens,
-            estimate_usd=self.estimate_usd + other.estimate_usd,
-            price_usd=self.price_usd + other.price_usd,
-            modes=self.modes + other.modes,
-        )
+        return summed(self, other, ("day", "night", "repo", "task", "provider", "model", "mode"))
 
 
 @dataclass(frozen=True)

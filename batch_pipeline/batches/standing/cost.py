@@ -7,10 +7,11 @@ by is priced at the base rates.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import groupby
 
 from batch_pipeline.batches.money.estimates import Comparison
+from batch_pipeline.batches.money.sums import summed
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.standing.report import comparison, price_threshold
 from batch_pipeline.batches.standing.status import JobStatus, status, statuses
@@ -71,21 +72,7 @@ class Cost:
         return self.difference == Count()
 
     def __add__(self, other: Cost) -> Cost:
-        return replace(
-            self,
-            jobs=self.jobs + other.jobs,
-            batches=self.batches + other.batches,
-            collected=self.collected + other.collected,
-            compared=self.compared + other.compared,
-            records=self.records + other.records,
-            estimated_input_tokens=self.estimated_input_tokens + other.estimated_input_tokens,
-            estimate_usd=self.estimate_usd + other.estimate_usd,
-            settled=self.settled + other.settled,
-            reported=self.reported + other.reported,
-            difference=self.difference + other.difference,
-            difference_usd=self.difference_usd + other.difference_usd,
-            modes=self.modes + other.modes,
-        )
+        return summed(self, other, ("task", "provider", "model", "mode"))
 
 
 def cost_of(pipeline: Pipeline, job_id: str) -> Cost:
