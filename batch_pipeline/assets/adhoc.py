@@ -13,8 +13,7 @@ from batch_pipeline.assets.figures import JobFacts, facts_of_jobs
 from batch_pipeline.assets.task_assets import JobsConfig
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.standing.due import ASSET, due
-from batch_pipeline.batches.submit import submit
-from batch_pipeline.errors import PipelineError
+from batch_pipeline.batches.submit_all import submit_all
 from batch_pipeline.ledger import jobs
 from batch_pipeline.ledger.jobs import Job
 
@@ -60,11 +59,8 @@ def _is_meant(job: Job, named: Sequence[str]) -> bool:
 
 def _send(context: dg.AssetExecutionContext, pipeline: Pipeline, named: Sequence[str]) -> None:
     waiting = [job for job in due(pipeline).to_send if _is_meant(job, named)]
-    for provider in sorted({job.provider for job in waiting}):
-        try:
-            submit(pipeline, provider, [job.job_id for job in waiting if job.provider == provider])
-        except PipelineError as error:
-            context.log.error("%s: nothing can be sent: %s", provider, error)
+    for provider, error in submit_all(pipeline, waiting).stopped.items():
+        context.log.error("%s: nothing can be sent: %s", provider, error)
 
 
 def _newest(pipeline: Pipeline) -> list[JobFacts]:

@@ -11,8 +11,8 @@ from batch_pipeline.batches.collect import collect
 from batch_pipeline.batches.outcomes.download import download_all
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.retry import retry
-from batch_pipeline.batches.submit import submit
-from batch_pipeline.errors import Disabled, PipelineError, WarehouseBusy
+from batch_pipeline.batches.submit_all import submit_all
+from batch_pipeline.errors import Disabled, WarehouseBusy
 from batch_pipeline.ledger import jobs
 from batch_pipeline.ledger.jobs import Job
 
@@ -87,8 +87,5 @@ def _collect(pipeline: Pipeline, root: str, done: Advanced, told: Callable[[str]
 
 def _send(pipeline: Pipeline, attempts: Sequence[Job], done: Advanced) -> None:
     """What can't be sent now is planned, and the monitor asks for it: nothing that was collected depends on it."""
-    for provider in sorted({job.provider for job in attempts}):
-        try:
-            submit(pipeline, provider, [job.job_id for job in attempts if job.provider == provider])
-        except PipelineError as error:
-            done.not_yet |= {job.root_job_id: str(error) for job in attempts if job.provider == provider}
+    stopped = submit_all(pipeline, attempts).stopped
+    done.not_yet |= {job.root_job_id: str(stopped[job.provider]) for job in attempts if job.provider in stopped}

@@ -15,9 +15,8 @@ from batch_pipeline.batches.plan import Order, plan
 from batch_pipeline.batches.requests.select import Selection
 from batch_pipeline.batches.standing.due import ASSET, past_window
 from batch_pipeline.batches.standing.status import BatchStatus, JobStatus, status
-from batch_pipeline.batches.submit import submit
-from batch_pipeline.batches.turn import with_canary
-from batch_pipeline.errors import InvalidSelection, PipelineError, WarehouseBusy
+from batch_pipeline.batches.submit_all import Sent, submit_all
+from batch_pipeline.errors import InvalidSelection, WarehouseBusy
 from batch_pipeline.ledger import jobs
 from batch_pipeline.ledger.jobs import Job
 from batch_pipeline.tasks.task import BatchTask
@@ -134,11 +133,11 @@ def _send(
     wide: bool,
 ) -> Iterator[Event]:
     submission_key = keys.submission_key(asked.task.name)
-    not_yet, stopped = _submit(pipeline, [job for found in planned.values() for job in found if job.records])
+    sent = submit_all(pipeline, [job for found in planned.values() for job in found if job.records])
     unsent = list[str]()
     for cell, found in planned.items():
         standing = [status(pipeline, job.job_id) for job in found if job.records]
-        reasons = _reasons(standing, not_yet, stopped)
+        reasons = _reasons(standing, sent)
         if not reasons:
             yield made(submission_key, cell, metadata.of_submission(_as_sent(pipeline, found), standing), wide=wide)
             continue
@@ -177,28 +176,13 @@ def within_window(pipeline: Pipeline, task: str) -> dg.AssetCheckResult:
     )
 
 
-def _submit(pipeline: Pipeline, planned: Sequence[Job]) -> tuple[dict[str, str], str | None]:
-    """Why batches are not sent, by id, and what stopped all of it, if something did."""
-    not_yet: dict[str, str] = {}
-    for provider in sorted({job.provider for job in planned}):
-        try:
-            turn = submit(
-                pipeline, provider, [id_ for job in planned if job.provider == provider for id_ in with_canary(job)]
-            )
-        except PipelineError as error:
-            return not_yet, str(error)
-        not_yet |= turn.not_yet
-        if turn.stopped is not None:
-            return not_yet, str(turn.stopped)
-    return not_yet, None
-
-
-def _reasons(standing: Sequence[JobStatus], not_yet: dict[str, str], stopped: str | None) -> list[str]:
+def _reasons(standing: Sequence[JobStatus], sent: Sent) -> list[str]:
     """Why batches of the jobs are not at the provider."""
-    waiting = [batch.batch_id for batch in _waiting(standing)]
-    return list(
-        dict.fromkeys(not_yet.get(batch_id) or stopped or "another process is sending it" for batch_id in waiting)
-    )
+    found: dict[str, None] = {}
+    for now in standing:
+        otherwise = str(sent.stopped.get(now.provider, "another process is sending it"))
+        found |= {sent.not_yet.get(batch.batch_id) or otherwise: None for batch in _waiting([now])}
+    return list(found)
 
 
 def _waiting(standing: Sequence[JobStatus]) -> list[BatchStatus]:

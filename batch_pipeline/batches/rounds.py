@@ -18,8 +18,7 @@ from batch_pipeline.batches.poll import listed_at, look_at_told, must_list, not_
 from batch_pipeline.batches.retry import retry
 from batch_pipeline.batches.schedules import place_due
 from batch_pipeline.batches.standing.due import ASSET, due
-from batch_pipeline.batches.submit import submit
-from batch_pipeline.batches.turn import with_canary
+from batch_pipeline.batches.submit_all import submit_all
 from batch_pipeline.errors import PipelineError
 from batch_pipeline.ledger import jobs
 from batch_pipeline.ledger.jobs import Job
@@ -96,24 +95,12 @@ def _collect(pipeline: Pipeline, root: Job, done: Round) -> list[str]:
 def _send(pipeline: Pipeline, job_ids: Iterable[str], done: Round, make_way: Callable[[], None]) -> None:
     if not pipeline.settings.enabled:
         return
-    by_provider: dict[str, list[str]] = {}
     with pipeline.ledger.read() as db:
-        for job_id in dict.fromkeys(job_ids):
-            job = jobs.get(db, job_id)
-            by_provider.setdefault(job.provider, []).extend(with_canary(job))
-    for provider, theirs in by_provider.items():
-        for start in range(0, len(theirs), SENT_TOGETHER):
-            make_way()
-            some = theirs[start : start + SENT_TOGETHER]
-            if not _try(done, lambda provider=provider, some=some: _submit(pipeline, provider, some, done)):
-                break  # no other would fare better
-
-
-def _submit(pipeline: Pipeline, provider: str, job_ids: list[str], done: Round) -> None:
-    turn = submit(pipeline, provider, job_ids)
-    done.sent += len(turn.created)
-    if turn.stopped:
-        raise turn.stopped
+        theirs = [jobs.get(db, job_id) for job_id in dict.fromkeys(job_ids)]
+    sent = submit_all(pipeline, theirs, together=SENT_TOGETHER, make_way=make_way)
+    done.sent += len(sent.created)
+    for error in sent.stopped.values():
+        _note(done, str(error), error)
 
 
 def _try(done: Round, step: Callable[[], object]) -> bool:
