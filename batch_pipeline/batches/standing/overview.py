@@ -55,7 +55,7 @@ def overview(pipeline: Pipeline, *, ask: bool = True) -> Overview:
         model=settings.model_for(settings.provider),
         base_url=urls[settings.provider],
         problem=problem,
-        ledger=make_url(settings.ledger).render_as_string(hide_password=True),
+        ledger=make_url(settings.ledger).set(query={}).render_as_string(),  # a password may be in the query too
         warehouse=pipeline.warehouse.name,
         issues=int(issues),
         repos=int(repos),
