@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from typing import cast
 
 import pytest
@@ -84,6 +85,16 @@ def test_ours_run_a_command_that_is_there_and_can_change_nothing_but_their_volum
     assert parses(cast("list[str]", service["command"]))
     kept = {"read_only": True, "cap_drop": ["ALL"], "security_opt": ["no-new-privileges:true"]}
     assert {key: service[key] for key in kept} == kept
+
+
+@pytest.mark.parametrize("name", [*OURS, "worker"])
+def test_they_are_asked_for_their_health_by_a_command_that_is_there(name: str) -> None:
+    kind, *command = cast("list[str]", part(together()[name], "healthcheck")["test"])
+    words = shlex.split(command[0]) if kind == "CMD-SHELL" else command
+    if words[0] == "python":
+        compile(words[2], name, "exec")
+    else:
+        assert parses(words)
 
 
 @pytest.mark.parametrize(
