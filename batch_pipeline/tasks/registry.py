@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cache
 
 import batch_pipeline.tasks as package
@@ -27,11 +28,14 @@ class Tasks:
         Raises:
             UnknownTask: There is none; says which there are, and which did not load.
         """
-        task = self.by_name.get(name.replace("-", "_"))
+        wanted = name.replace("-", "_")
+        task = self.by_name.get(wanted)
         if task is None:
+            near = get_close_matches(wanted, self.by_name, n=1, cutoff=0.75)
+            meant = f" Did you mean `{near[0]}`?" if near else ""
             known = ", ".join(self.by_name) or "none"
             broken = "".join(f" `{file}` did not load: {why}." for file, why in self.failed.items())
-            raise UnknownTask(f"There is no task `{name}`. The tasks are: {known}.{broken}")
+            raise UnknownTask(f"There is no task `{name}`.{meant} The tasks are: {known}.{broken}")
         return task
 
 

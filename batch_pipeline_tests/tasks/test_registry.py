@@ -97,3 +97,8 @@ def test_a_file_may_make_a_task_out_of_another_files_task(load: Load) -> None:
     tasks = load(a_stricter="\n".join(line.strip() for line in text.splitlines()))
     assert set(tasks.by_name) == {*OURS, "stricter_kind"}
     assert not tasks.failed
+
+
+def test_a_name_that_is_nearly_right_is_shown_the_right_one() -> None:
+    with pytest.raises(UnknownTask, match="There is no task `isue-kind`. Did you mean `issue_kind`\\? The tasks are: "):
+        load_tasks().get("isue-kind")
