@@ -124,7 +124,10 @@ def _note(pipeline: Pipeline) -> None:
 
 
 def _closed(db: Connection, since: float) -> list[Job]:
-    """Jobs that came to their end since then, and of which nobody was told; a canary is told of when it is bad."""
+    """Jobs that came to their end since then, and of which nobody was told; a canary is told of when it is bad.
+
+    An order with nothing to do, which a service may send each hour, is no news.
+    """
     told = exists().where(
         notice_rows.c.job_id == job_rows.c.job_id,
         notice_rows.c.kind.in_(_ENDS),
@@ -132,7 +135,8 @@ def _closed(db: Connection, since: float) -> list[Job]:
     )
     rows = select(job_rows).where(job_rows.c.closed_at >= since, job_rows.c.attempt == 1, ~told)
     found = [row_of(Job, row) for row in db.execute(rows).mappings()]
-    return [job for job in found if jobs.CANARY_FOR not in job.metadata]
+    news = [job for job in found if job.records or job.error_message is not None]
+    return [job for job in news if jobs.CANARY_FOR not in job.metadata]
 
 
 def _end_of(job: Job, now: JobStatus) -> Notice:

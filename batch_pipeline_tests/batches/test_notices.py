@@ -9,11 +9,15 @@ import pytest
 from sqlalchemy import update
 
 from batch_pipeline.batches.cancel import cancel
+from batch_pipeline.batches.kept_orders import as_job, keep, plan_kept
 from batch_pipeline.batches.notices import notify, send_due_notices
 from batch_pipeline.batches.pipeline import Pipeline
+from batch_pipeline.batches.plan import Order
+from batch_pipeline.batches.requests.select import Selection
 from batch_pipeline.batches.turn import take_turn
 from batch_pipeline.ledger import events
 from batch_pipeline.ledger.tables import batches, notices, sends
+from batch_pipeline.tasks.registry import load_tasks
 from batch_pipeline_tests.batches.chain import planned, run, write_notes
 from batch_pipeline_tests.books import Books
 from batch_pipeline_tests.receiver import Receiver, receiver
@@ -178,3 +182,17 @@ def test_a_batch_that_exists_twice_is_told(noticing: Pipeline, told: Receiver) -
     (notice,) = told.all()
     assert (notice.json["kind"], notice.json["job_id"]) == ("doubled", job.job_id)
     assert "batch_2 is cancelled" in notice.json["text"]
+
+
+def test_an_order_that_had_nothing_to_do_is_no_news_and_one_that_can_not_be_planned_is(
+    noticing: Pipeline, told: Receiver
+) -> None:
+    kind = load_tasks().get("issue_kind")
+    wrong = Selection(sql="SELECT record_id FROM issues")
+    for order in (Order(kind, key="nothing"), Order(kind, wrong, key="wrong")):
+        with noticing.ledger.begin() as db:
+            job = keep(db, as_job(noticing, order))
+        plan_kept(noticing, job.job_id)
+    send_due_notices(noticing)
+    (notice,) = told.all()
+    assert (notice.json["kind"], notice.json["job_id"]) == ("failed", job.job_id)
