@@ -13,6 +13,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -30,6 +31,8 @@ from batch_pipeline.automation.run_requests import RANGE_END, RANGE_START
 from batch_pipeline.automation.schedules import night_runs
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.standing.status import statuses
+from batch_pipeline.cli.programs import answers
+from batch_pipeline.settings import load_settings
 from batch_pipeline.sources.files import load_issues
 from batch_pipeline.tasks.registry import load_tasks
 
@@ -42,6 +45,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repos", type=int, default=50)
     parser.add_argument("--issues", type=int, default=20, help="of each repository")
+    parser.add_argument("--tasks", default="issue_kind,product_labeling", help="the night's tasks")
     parser.add_argument("--files", help="a glob of real issues, instead of made-up ones")
     parser.add_argument("--poll-seconds", type=int, default=5)
     parser.add_argument("--batch-seconds", type=float, default=20.0, help="from a batch's creation to its end")
@@ -54,13 +58,14 @@ def main() -> None:
             "BATCH_PIPELINE_DATA_DIR": str(folder / "data"),
             "BATCH_PIPELINE_LOCAL_URL": url,
             "BATCH_PIPELINE_POLL_SECONDS": str(given.poll_seconds),
+            "BATCH_PIPELINE_TASKS": given.tasks,
         }
         (folder / "dagster").mkdir()
         shutil.copy(ROOT / "dagster.yaml", folder / "dagster")
         repos = load(given.files) if given.files else make_up(given.repos, given.issues)
-        with dg.DagsterInstance.from_config(str(folder / "dagster")) as instance, daemon(folder) as process:
+        with dg.DagsterInstance.from_config(str(folder / "dagster")) as instance, dagster(folder) as processes:
             instance.add_dynamic_partitions("repos", repos)
-            measure(instance, process, repos, given.limit)
+            measure(instance, processes, repos, given.limit)
         tell_outcomes()
 
 
@@ -78,16 +83,25 @@ def server(folder: Path, given: argparse.Namespace) -> Generator[str]:
 
 
 @contextmanager
-def daemon(folder: Path) -> Generator[subprocess.Popen[bytes]]:
-    """Dagster's daemon, in a session of its own, by which all that it starts is found and ended."""
-    command = [sys.executable, "-m", "dagster._daemon", "run", "-w", str(ROOT / "workspace.yaml")]
-    with (folder / "daemon.log").open("wb") as log:
-        process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, start_new_session=True)
+def dagster(folder: Path) -> Generator[list[subprocess.Popen[bytes]]]:
+    """A code server and the daemon that uses it, each in a session of its own, by which all that it starts is found."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    code = ("dagster", "code-server", "start", "-m", "batch_pipeline.definitions", "-h", "127.0.0.1", "-p", port)
+    follow = ("dagster._daemon", "run", "--grpc-host", "127.0.0.1", "--grpc-port", port)
+    started = list[subprocess.Popen[bytes]]()
+    with (folder / "dagster.log").open("wb") as log:
         try:
-            yield process
+            for module, *options in (code, follow):
+                command = [sys.executable, "-m", module, *options]
+                started.append(subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, start_new_session=True))
+                while module == "dagster" and not answers(int(port)):
+                    time.sleep(0.1)
+            yield started
         finally:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+            for process in started:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
 
 
 def load(files: str) -> list[str]:
@@ -134,18 +148,19 @@ def make_up(repos: int, issues: int) -> list[str]:
     return names
 
 
-def measure(instance: dg.DagsterInstance, process: subprocess.Popen[bytes], repos: Sequence[str], limit: float) -> None:
+def measure(
+    instance: dg.DagsterInstance, processes: Sequence[subprocess.Popen[bytes]], repos: Sequence[str], limit: float
+) -> None:
     """From the night's run request to the last result."""
-    nightly = [task for task in load_tasks().by_name.values() if task.nightly and task.partitions == "repo_night"]
-    results = [keys.results_key(task.name) for task in nightly]
+    results = [keys.results_key(task) for task in load_settings().tasks]
     wait_for_daemon(instance, limit)
-    began, cpu = time.time(), cpu_seconds(process.pid)
+    began, cpu = time.time(), cpu_seconds(processes)
     launched = sum(launch(request) for request in night_runs(NIGHT, repos))
     while min(len(instance.get_materialized_partitions(key)) for key in results) < len(repos):
-        if time.time() - began > limit or process.poll() is not None:
+        if time.time() - began > limit or any(process.poll() is not None for process in processes):
             raise SystemExit(f"not through: {[(r.status, r.asset_selection) for r in instance.get_runs()]}")
         time.sleep(0.2)
-    spent = cpu_seconds(process.pid) - cpu + launched
+    spent = cpu_seconds(processes) - cpu + launched
     print(f"{len(repos)} repositories, {len(results)} tasks: {time.time() - began:.0f} s, {spent:.1f} s of CPU")  # noqa: T201 - a command
     for record in reversed(instance.get_run_records()):
         at, end = (record.start_time or 0) - began, (record.end_time or 0) - began
@@ -172,15 +187,15 @@ def wait_for_daemon(instance: dg.DagsterInstance, limit: float) -> None:
         time.sleep(0.2)
 
 
-def cpu_seconds(session: int) -> float:
-    """CPU of the session's processes, and of those that they have waited for."""
-    ticks = 0
+def cpu_seconds(leaders: Sequence[subprocess.Popen[bytes]]) -> float:
+    """CPU of all processes in the sessions of these, and of those that they have waited for."""
+    sessions, ticks = {leader.pid for leader in leaders}, 0
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
             fields = stat.read_text().rpartition(")")[2].split()
         except OSError:
             continue  # it has ended
-        if int(fields[3]) == session:
+        if int(fields[3]) in sessions:
             ticks += sum(map(int, fields[11:15]))
     return ticks / os.sysconf("SC_CLK_TCK")
 

@@ -100,5 +100,5 @@ def test_a_file_may_make_a_task_out_of_another_files_task(load: Load) -> None:
 
 
 def test_a_name_that_is_nearly_right_is_shown_the_right_one() -> None:
-    with pytest.raises(UnknownTask, match="There is no task `isue-kind`. Did you mean `issue_kind`\\? The tasks are: "):
+    with pytest.raises(UnknownTask, match=r"There is no task `isue-kind`. Did you mean `issue_kind`\? The tasks are: "):
         load_tasks().get("isue-kind")

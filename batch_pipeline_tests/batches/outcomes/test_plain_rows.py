@@ -25,7 +25,7 @@ from batch_pipeline_tests.batches.chain import Mood
 
 CHAT = "/v1/chat/completions"
 VALIDATE = validator(strict_schema(Mood))
-PRICE = Price("m", "batch", "discounted", Rates(3e-6, 1e-6, 5e-6, 4e-6), Rates(7e-6, 2e-6, 9e-6, 8e-6), threshold=300)
+PRICE = Price("m", "batch", "batch", Rates(3e-6, 1e-6, 5e-6, 4e-6), Rates(7e-6, 2e-6, 9e-6, 8e-6), threshold=300)
 
 LINE: dict[str, Any] = {
     "id": "batch_req_1",
