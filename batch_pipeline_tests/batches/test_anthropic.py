@@ -12,7 +12,6 @@ import pytest
 
 from batch_pipeline.batches import points
 from batch_pipeline.batches.cancel import cancel
-from batch_pipeline.batches.money.estimates import Settlement
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.plan import limits_of
 from batch_pipeline.batches.resolve import adopt, question
@@ -32,7 +31,6 @@ from batch_pipeline.tasks.content import Content, Document, Text
 from batch_pipeline.tasks.task import Record
 from batch_pipeline.wire.batch import BatchObject
 from batch_pipeline.wire.messages import MESSAGES
-from batch_pipeline.wire.replies import Usage
 from batch_pipeline_tests.batches.chain import (
     accounted,
     answers,
@@ -239,10 +237,9 @@ class TestTheChain:
         assert rows == [([quote],), ([quote],)]
 
     def test_tokens_written_to_the_cache_are_priced_as_such(self, pipeline: Pipeline) -> None:
-        tariff = pipeline.prices.tariff("anthropic", "claude-sonnet-4-5")
-        plain = Settlement(tariff).add(Usage(1_000, 0, 10))
-        written = Settlement(tariff).add(Usage(1_000, 0, 10, cache_write_tokens=900))
-        read = Settlement(tariff).add(Usage(1_000, 900, 10))
+        paid = pipeline.prices.tariff("anthropic", "claude-sonnet-4-5").paid
+        plain, written = paid.cost(1_000, 0, 10), paid.cost(1_000, 0, 10, 900)
+        read = paid.cost(1_000, 900, 10)
         assert read < plain < written
 
 

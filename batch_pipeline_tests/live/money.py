@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from batch_pipeline.batches.money.estimates import Estimator, Settlement
+from batch_pipeline.batches.money.estimates import Estimator
 from batch_pipeline.batches.money.prices import PriceBook
 from batch_pipeline.batches.money.tokens import TokenCounter, headroom_tokens
 from batch_pipeline.errors import PipelineError
 from batch_pipeline.settings import Settings
 from batch_pipeline.wire.lines import Json
+from batch_pipeline_tests.live.settlement import Settlement
 
 LIMIT_USD = 0.01
 """What all of it together may cost, at worst."""

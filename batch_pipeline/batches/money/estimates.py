@@ -1,8 +1,8 @@
-"""What a batch is expected to cost, what it can cost at worst, and what it did cost.
+"""What a batch is expected to cost, what it can cost at worst, and what was paid beside what it would have been.
 
     estimate    the counted input, an output of the expected length, today's price
     bound       the most that can be billed: this is what a budget reserves
-    settlement  each row's own usage, priced by itself: a sum of rows can't tell which of them were long
+    comparison  the same tokens, paid in each mode
 
 All of it is arithmetic in USD over `Price`; nothing here reads a file or a table.
 """
@@ -11,12 +11,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from batch_pipeline.batches.money.prices import Price, Rates, Tariff
+from batch_pipeline.batches.money.prices import Price, Rates
 from batch_pipeline.batches.money.tokens import headroom_tokens
-from batch_pipeline.wire.batch import BatchUsage
-from batch_pipeline.wire.replies import Usage
 
 EXPECTED_SHARE = 0.5
 """Output that is expected of a request, as a share of its limit, until there is a history to go by."""
@@ -155,84 +153,6 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True)
-class UsageDifference:
-    """Our sum over the rows less what the batch's own `usage` says; all 0 where they agree."""
-
-    input_tokens: int
-    cached_tokens: int
-    output_tokens: int
-
-    @property
-    def agrees(self) -> bool:
-        """Whether both say the same."""
-        return self == UsageDifference(0, 0, 0)
-
-
-class Settlement:
-    """Settles one batch, row by row or in columns, in memory that doesn't grow with it.
-
-    Every row that carries a usage is given to it once, whatever its outcome: an answer that is no JSON is paid too.
-    Its sums are *set* as those of the batch, never added to what stands there: settled again, the same comes out.
-    """
-
-    def __init__(self, tariff: Tariff) -> None:
-        self._tariff = tariff
-        self._sums = Comparison()
-        self._usage = Usage()
-
-    @property
-    def cost_usd(self) -> float:
-        """What the batch cost."""
-        return self._sums.paid_usd
-
-    @property
-    def usage(self) -> Usage:
-        """The tokens of all rows; those of reasoning are not summed."""
-        return self._usage
-
-    def add(self, usage: Usage) -> float:
-        """Takes one row; its cost in USD."""
-        columns = [usage.input_tokens], [usage.cached_tokens], [usage.output_tokens], [usage.cache_write_tokens]
-        return self.add_columns(*columns)[0]
-
-    def add_columns(
-        self,
-        input_tokens: Sequence[int],
-        cached_tokens: Sequence[int],
-        output_tokens: Sequence[int],
-        cache_write_tokens: Sequence[int] | None = None,
-    ) -> list[float]:
-        """Takes many rows, a column for each kind of token; the cost of each row in USD.
-
-        Raises:
-            ValueError: The columns differ in length.
-        """
-        columns = input_tokens, cached_tokens, output_tokens, cache_write_tokens
-        prices = self._tariff.paid, self._tariff.batch, self._tariff.realtime, self._tariff.flex
-        paid, *compared = (price.costs(*columns) for price in prices)
-        self._sums += Comparison(0, sum(paid), *(sum(costs) for costs in compared))
-        self._usage = _sum_usage(self._usage, sum(input_tokens), sum(cached_tokens), sum(output_tokens))
-        return paid
-
-    def comparison(self, records: int) -> Comparison:
-        """What was paid for `records` records, and what it would have been otherwise."""
-        return replace(self._sums, records=records)
-
-    def against(self, reported: BatchUsage | None) -> UsageDifference | None:
-        """How our sum differs from the batch's own `usage`; None where the provider gives none.
-
-        Only tokens can be compared: which rows were long, and so what they cost, is not in a sum.
-        """
-        if reported is None:
-            return None
-        return UsageDifference(
-            self._usage.input_tokens - reported.input_tokens,
-            self._usage.cached_tokens - reported.input_tokens_details.cached_tokens,
-            self._usage.output_tokens - reported.output_tokens,
-        )
-
-
-@dataclass(frozen=True, slots=True)
 class _Tally:
     requests: int = 0
     tokens: int = 0
@@ -259,12 +179,4 @@ def _dearest(left: Rates, right: Rates) -> Rates:
         max(left.cached_input, right.cached_input),
         max(left.output, right.output),
         max(left.cache_write, right.cache_write),
-    )
-
-
-def _sum_usage(usage: Usage, input_tokens: int, cached_tokens: int, output_tokens: int) -> Usage:
-    return Usage(
-        usage.input_tokens + input_tokens,
-        usage.cached_tokens + cached_tokens,
-        usage.output_tokens + output_tokens,
     )
