@@ -11,7 +11,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from batch_pipeline.batches.requests.planner import TOGETHER
-from batch_pipeline.batches.requests.select import CHUNK
+from batch_pipeline.batches.requests.prepared import CHUNK
 from batch_pipeline.warehouse.connection import Warehouse
 from batch_pipeline.warehouse.lookups import answered
 from bench.clock import Clock

@@ -17,7 +17,7 @@ from batch_pipeline.batches import kept_orders
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.plan import Order
 from batch_pipeline.batches.requests.orders import read_orders
-from batch_pipeline.batches.requests.select import Selection
+from batch_pipeline.batches.requests.selection import Selection
 from batch_pipeline.batches.standing.status import JobState, status
 from batch_pipeline.ledger import idempotency, jobs
 from batch_pipeline.ledger.idempotency import Key

@@ -8,7 +8,7 @@ from datetime import date, datetime
 
 import dagster as dg
 
-from batch_pipeline.batches.requests.select import Selection
+from batch_pipeline.batches.requests.selection import Selection
 from batch_pipeline.errors import InvalidTask
 
 Select = Callable[[str], Selection]

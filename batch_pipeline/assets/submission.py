@@ -12,7 +12,7 @@ from batch_pipeline.assets.cells import Cell, Cells, Select, attempt_of, root_ru
 from batch_pipeline.assets.reporting import Event, failed, made
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.plan import Order, plan
-from batch_pipeline.batches.requests.select import Selection
+from batch_pipeline.batches.requests.selection import Selection
 from batch_pipeline.batches.standing.due import ASSET, past_window
 from batch_pipeline.batches.standing.status import BatchStatus, JobStatus, status
 from batch_pipeline.batches.submit_all import Sent, submit_all

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, cast
 
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.plan import Order, job_of, plan, snapshot_of
-from batch_pipeline.batches.requests.select import Selection, Which
+from batch_pipeline.batches.requests.selection import Selection, Which
 from batch_pipeline.errors import UnpricedModel, UsageError
 from batch_pipeline.ledger import events, jobs
 from batch_pipeline.ledger.jobs import MODE, ORDER, Job

@@ -33,7 +33,8 @@ from batch_pipeline.batches.requests.counting import counting, one_late
 from batch_pipeline.batches.requests.garbage import no_cycles
 from batch_pipeline.batches.requests.planner import Planner
 from batch_pipeline.batches.requests.request_files import FilePlan, Limits, RequestFiles
-from batch_pipeline.batches.requests.select import Selection, connection_for, prepare
+from batch_pipeline.batches.requests.select import connection_for, prepare
+from batch_pipeline.batches.requests.selection import Selection
 from batch_pipeline.errors import MissingKey, PlanSuperseded, UsageError
 from batch_pipeline.ledger import batches, events, jobs
 from batch_pipeline.ledger.batches import Batch

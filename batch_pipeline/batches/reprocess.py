@@ -17,7 +17,7 @@ from sqlalchemy import select
 from batch_pipeline.batches.outcomes.judging import GIVEN_UP, GOES_AGAIN, ON_REQUEST
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.plan import Order, plan, snapshot_of
-from batch_pipeline.batches.requests.select import Selection
+from batch_pipeline.batches.requests.selection import Selection
 from batch_pipeline.batches.submit import Submitted
 from batch_pipeline.batches.turn import Placed, submit_job
 from batch_pipeline.errors import UsageError

@@ -14,7 +14,7 @@ from batch_pipeline.batches.notices import notify
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.plan import Order
 from batch_pipeline.batches.requests.orders import read_orders
-from batch_pipeline.batches.requests.select import Selection
+from batch_pipeline.batches.requests.selection import Selection
 from batch_pipeline.batches.turn import place
 from batch_pipeline.errors import InvalidSelection, PipelineError
 from batch_pipeline.ledger import schedules

@@ -108,7 +108,7 @@ def plan(
     Example: batch-pipeline plan issue-kind --simulate --rows 1000000 --tokens-per-row 400 --tier 4
     """
     from batch_pipeline.batches.plan import Order
-    from batch_pipeline.batches.requests.select import Selection
+    from batch_pipeline.batches.requests.selection import Selection
     from batch_pipeline.batches.simulation.latency import Latency
     from batch_pipeline.batches.simulation.own import Pace
     from batch_pipeline.batches.simulation.simulated import Question

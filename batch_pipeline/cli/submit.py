@@ -15,7 +15,7 @@ from batch_pipeline.cli.session import opened
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from batch_pipeline.batches.requests.select import Which
+    from batch_pipeline.batches.requests.selection import Which
     from batch_pipeline.settings import Mode
     from batch_pipeline.sources.files import Loaded
 
@@ -90,7 +90,7 @@ def submit(
     """
     from batch_pipeline.batches.plan import Order
     from batch_pipeline.batches.requests.orders import read_orders
-    from batch_pipeline.batches.requests.select import Selection
+    from batch_pipeline.batches.requests.selection import Selection
     from batch_pipeline.tasks.registry import load_tasks
 
     metadata = started_by_hand() | _meta(meta or ())

@@ -168,7 +168,8 @@ def check_tasks(*, as_json: AsJson = False) -> None:
 
 
 def _why_wrong(pipeline: Pipeline, task: BatchTask) -> str | None:
-    from batch_pipeline.batches.requests.select import Selection, prepare
+    from batch_pipeline.batches.requests.select import prepare
+    from batch_pipeline.batches.requests.selection import Selection
     from batch_pipeline.errors import PipelineError
 
     try:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from batch_pipeline.batches.dry_run import DryRun, dry_run
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.plan import Order, snapshot_of
-from batch_pipeline.batches.requests.select import Selection, prepare
+from batch_pipeline.batches.requests.select import prepare
+from batch_pipeline.batches.requests.selection import Selection
 from batch_pipeline.batches.standing.status import JobStatus, status
 from batch_pipeline.batches.turn import place
 from batch_pipeline.errors import InvalidSelection, UnknownJob

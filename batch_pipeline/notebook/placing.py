@@ -11,7 +11,7 @@ from batch_pipeline.batches.files import make_folder
 from batch_pipeline.batches.money.admission import MOST_IN_FLIGHT, set_budget
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.plan import Order, plan
-from batch_pipeline.batches.requests.select import Selection
+from batch_pipeline.batches.requests.selection import Selection
 from batch_pipeline.batches.standing.status import FINAL, status
 from batch_pipeline.errors import UsageError
 from batch_pipeline.ledger import jobs

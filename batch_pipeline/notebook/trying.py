@@ -9,7 +9,7 @@ from batch_pipeline.batches import dry_run as dry
 from batch_pipeline.batches.files import half, make_folder
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.plan import Order
-from batch_pipeline.batches.requests.select import Selection
+from batch_pipeline.batches.requests.selection import Selection
 from batch_pipeline.ledger.jobs import Job
 from batch_pipeline.notebook import store
 from batch_pipeline.notebook.grouping import Group, Plan, groups_of

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from batch_pipeline.assets import build_batch_assets
 from batch_pipeline.automation.sensors import build_batch_monitor
-from batch_pipeline.batches.requests.select import Selection
+from batch_pipeline.batches.requests.selection import Selection
 from batch_pipeline.resources import PipelineResource, WarehouseResource
 from batch_pipeline.tasks import BatchTask
 

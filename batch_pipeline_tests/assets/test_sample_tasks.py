@@ -13,7 +13,7 @@ from batch_pipeline.automation.partitions import Range
 from batch_pipeline.automation.run_requests import over_cells
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.plan import Order
-from batch_pipeline.batches.requests.select import Selection
+from batch_pipeline.batches.requests.selection import Selection
 from batch_pipeline.batches.standing.status import statuses
 from batch_pipeline.batches.turn import place, wait_for
 from batch_pipeline.definitions import build_definitions

@@ -10,7 +10,7 @@ import pytest
 from batch_pipeline.automation import tick as tick_module
 from batch_pipeline.automation.monitor import AskedFor, MonitorCursor, Watched, forget_what_came_on, ready, wanted_runs
 from batch_pipeline.batches.plan import Order, plan
-from batch_pipeline.batches.requests.select import Selection
+from batch_pipeline.batches.requests.selection import Selection
 from batch_pipeline.batches.standing import due as due_module
 from batch_pipeline.batches.turn import submit_job
 from batch_pipeline.ledger.jobs import Job

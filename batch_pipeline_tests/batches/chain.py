@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.plan import Order, plan
-from batch_pipeline.batches.requests.select import Selection
+from batch_pipeline.batches.requests.selection import Selection
 from batch_pipeline.batches.standing.status import JobStatus, status
 from batch_pipeline.batches.turn import submit_job, take_turn
 from batch_pipeline.ledger import batches, sends

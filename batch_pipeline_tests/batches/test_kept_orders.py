@@ -17,7 +17,7 @@ from batch_pipeline.batches.kept_orders import as_job, keep, kept_orders, order_
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.plan import Order, abandon_dead_plans, job_of, plan, snapshot_of
 from batch_pipeline.batches.points import reach
-from batch_pipeline.batches.requests.select import Selection, Which
+from batch_pipeline.batches.requests.selection import Selection, Which
 from batch_pipeline.batches.rounds import take_round
 from batch_pipeline.batches.standing.status import status
 from batch_pipeline.batches.turn import take_turn

@@ -13,7 +13,7 @@ from batch_pipeline.batches.kept_orders import as_job, keep, plan_kept
 from batch_pipeline.batches.notices import notify, send_due_notices
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.plan import Order
-from batch_pipeline.batches.requests.select import Selection
+from batch_pipeline.batches.requests.selection import Selection
 from batch_pipeline.batches.turn import take_turn
 from batch_pipeline.ledger import events
 from batch_pipeline.ledger.tables import batches, notices, sends

@@ -13,7 +13,7 @@ import pytest
 
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.plan import Order, abandon_dead_plans, plan, planning
-from batch_pipeline.batches.requests.select import Selection
+from batch_pipeline.batches.requests.selection import Selection
 from batch_pipeline.batches.submit import submit
 from batch_pipeline.errors import Disabled, InvalidSelection, InvalidTask, PipelineError, UnpricedModel
 from batch_pipeline.ledger import jobs
@@ -56,7 +56,7 @@ def test_identical_requests_are_one_and_all_their_records_are_answered(pipeline:
 
 
 def test_identical_requests_far_apart_are_one_too(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("batch_pipeline.batches.requests.select.CHUNK", 2)
+    monkeypatch.setattr("batch_pipeline.batches.requests.prepared.CHUNK", 2)
     write_notes(pipeline, {"a": "same", "b": "b", "c": "c", "d": "d", "e": "same"})
     job = planned(pipeline)
     assert (job.records, job.requests) == (5, 4)
@@ -70,7 +70,7 @@ def test_what_becomes_of_a_record_does_not_depend_on_what_is_taken_with_it(
     pipeline = make_pipeline(max_file_bytes=2_000)
     write_notes(pipeline, {"z": "known"})
     run(pipeline, planned(pipeline))
-    monkeypatch.setattr("batch_pipeline.batches.requests.select.CHUNK", 2)
+    monkeypatch.setattr("batch_pipeline.batches.requests.prepared.CHUNK", 2)
     monkeypatch.setattr("batch_pipeline.batches.requests.planner.TOGETHER", together)
     large = "x" * 3_000
     notes = {"a": "same", "b": "known", "c": large, "d": "same", "e": "e", "f": "known", "g": large, "h": "same"}

@@ -12,7 +12,7 @@ from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.plan import Order
 from batch_pipeline.batches.poll import poll
 from batch_pipeline.batches.reprocess import Wanted, again, by_code, failed, reprocess
-from batch_pipeline.batches.requests.select import Selection
+from batch_pipeline.batches.requests.selection import Selection
 from batch_pipeline.batches.standing.status import status
 from batch_pipeline.batches.turn import submit_job
 from batch_pipeline.errors import Disabled, UnknownJob, UnpricedModel, UsageError

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from batch_pipeline.batches.pipeline import Pipeline
-from batch_pipeline.batches.requests.select import Selection
+from batch_pipeline.batches.requests.selection import Selection
 from batch_pipeline.batches.submit_all import submit_all
 from batch_pipeline.errors import MissingKey
 from batch_pipeline_tests.batches.chain import batches_of, planned, write_notes

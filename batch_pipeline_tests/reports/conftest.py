@@ -8,7 +8,7 @@ import pytest
 
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.plan import Order
-from batch_pipeline.batches.requests.select import Selection
+from batch_pipeline.batches.requests.selection import Selection
 from batch_pipeline.batches.turn import place, wait_for
 from batch_pipeline.sources.files import load_issues
 from batch_pipeline.tasks.registry import load_tasks

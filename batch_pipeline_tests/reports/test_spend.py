@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from batch_pipeline.batches.money.estimates import Comparison
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.plan import Order
-from batch_pipeline.batches.requests.select import Selection
+from batch_pipeline.batches.requests.selection import Selection
 from batch_pipeline.batches.standing.cost import costs
 from batch_pipeline.batches.turn import place
 from batch_pipeline.reports.spend import (

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from batch_pipeline.batches.requests.select import Selection, prepare
+from batch_pipeline.batches.requests.select import prepare
+from batch_pipeline.batches.requests.selection import Selection
 from batch_pipeline.errors import InvalidSelection, InvalidTask
 from batch_pipeline.sources.rows import load_rows
 from batch_pipeline.tasks import BatchTask

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from duckdb import DuckDBPyConnection
 
-    from batch_pipeline.batches.requests.select import Prepared
+    from batch_pipeline.batches.requests.prepared import Prepared
 
 PACK_INPUTS = 256
 PACK_TOKENS = 100_000

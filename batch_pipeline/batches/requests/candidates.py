@@ -16,8 +16,8 @@ from batch_pipeline.batches.files import JobFolder
 from batch_pipeline.batches.money.tokens import TokenCounter
 from batch_pipeline.batches.requests.counting import Counts
 from batch_pipeline.batches.requests.envelope import doubled_limit
+from batch_pipeline.batches.requests.prepared import CHUNK
 from batch_pipeline.batches.requests.request_files import Input, Request
-from batch_pipeline.batches.requests.select import CHUNK
 from batch_pipeline.tasks.content import UnusableRecord
 from batch_pipeline.tasks.snapshot import EMBEDDINGS
 from batch_pipeline.warehouse import plan_index

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.points import reach
-from batch_pipeline.batches.requests import select
+from batch_pipeline.batches.requests import prepared
 from batch_pipeline.batches.requests.candidates import CHUNK_BYTES, Chunk
 from batch_pipeline.batches.requests.counting import Counts
 from batch_pipeline.batches.requests.indexes import RecordRow, Share
@@ -191,7 +191,7 @@ def _groups(chunks: Iterable[Chunk]) -> Generator[list[Chunk]]:
     for chunk in chunks:
         group.append(chunk)
         size += sum(map(len, chunk.lines.values()))
-        if len(group) == TOGETHER or len(chunk.records) < select.CHUNK or size > CHUNK_BYTES:
+        if len(group) == TOGETHER or len(chunk.records) < prepared.CHUNK or size > CHUNK_BYTES:
             yield group
             group, size = [], 0
     if group:

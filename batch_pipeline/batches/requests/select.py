@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass
-from datetime import date
-from functools import partial
-from typing import TYPE_CHECKING, Literal, cast
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, cast
 
 from batch_pipeline.batches.requests.foreign_query import ASKED_FOR, PLACE, ask_for, describe
 from batch_pipeline.batches.requests.orders import order_by
+from batch_pipeline.batches.requests.prepared import Prepared
+from batch_pipeline.batches.requests.selection import Selection, Which
 from batch_pipeline.errors import InvalidSelection, InvalidTask
 from batch_pipeline.tasks.task import BatchTask
 from batch_pipeline.warehouse.answers import type_of_column
@@ -18,128 +17,9 @@ from batch_pipeline.warehouse.names import quoted, text_literal
 from batch_pipeline.warehouse.rows import is_of_rows
 
 if TYPE_CHECKING:
-    import pyarrow as pa
     from duckdb import DuckDBPyConnection
 
     from batch_pipeline.warehouse.connection import Warehouse
-
-CHUNK = 10_000
-"""Records that are in memory at a time, and a transaction of the ledger."""
-
-WINDOW = 50_000
-"""Records whose texts are put in order at a time."""
-
-WINDOW_MEMORY = "128MB"
-"""What DuckDB may keep meanwhile; measured for a million: no second more, and 290 MB less."""
-
-Which = Literal["new", "missing", "outdated", "all"]
-"""`new`: not answered at this content; `missing`: not answered at all; `outdated`: answered only by an older prompt
-version, or not at all; `all`: everything."""
-
-
-@dataclass(frozen=True)
-class Selection:
-    """Which of a task's records are meant; what is None does not narrow.
-
-    `sql` is a person's query, which takes the place of the task's `records`; `order` names orders of `orders.py`.
-    """
-
-    sql: str | None = None
-    night: date | None = None
-    repo: str | None = None
-    org: str | None = None
-    state: str | None = None
-    ids: tuple[str, ...] | None = None
-    order: tuple[str, ...] | None = None
-    limit: int | None = None
-    variant: str | None = None
-    which: Which = "new"
-
-    def told(self) -> dict[str, object]:
-        """What narrows it, as JSON; kept with the job."""
-        told: dict[str, object] = {name: value for name, value in vars(self).items() if value is not None}
-        return told | ({"night": self.night.isoformat()} if self.night else {})
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """A selection as SQL that has been checked against the warehouse.
-
-    `selected` gives all of it, `wanted` what is to be asked about. Where that is much, `keys` gives its ids with their
-    places, from 0, and `window` the records of the places `$first` to `$last` of a table `_asked` of these.
-    """
-
-    selected: str
-    wanted: str
-    keys: str
-    window: str
-    parameters: Mapping[str, object]
-    columns: tuple[str, ...]
-
-    def count_selected(self, connection: DuckDBPyConnection) -> int:
-        """Records that the selection gives, the answered ones included."""
-        row = connection.execute(f"SELECT count(*) FROM ({self.selected})", self.bound(self.selected)).fetchone()  # noqa: S608 - our own text
-        return cast("tuple[int]", row)[0]
-
-    def batches(self, connection: DuckDBPyConnection) -> Generator[pa.RecordBatch]:
-        """The records to ask about, in chunks: the prompt's columns, and `record_id, repo, night, content_hash`.
-
-        Where they are many, their ids alone are put in order, and their texts are read window by window: DuckDB would
-        hold all of them to sort them (1 million records of 700 characters: 2 GB).
-        """
-        if self.count_selected(connection) <= WINDOW:
-            result = connection.execute(self.wanted, self.bound(self.wanted))
-            yield from result.to_arrow_reader(CHUNK)
-            return
-        connection.execute(f"CREATE OR REPLACE TEMP TABLE _asked AS {self.keys}", self.bound(self.keys))
-        ((count,),) = connection.execute("SELECT count(*) FROM _asked").fetchall()
-        with _little_memory(connection) as all_of_it:
-            for start in range(0, count, WINDOW):
-                places = {**self.bound(self.window), "first": start, "last": start + WINDOW - 1}
-                yield from self._window(connection, places, all_of_it)
-        connection.execute("DROP TABLE _asked")
-
-    def _window(
-        self, connection: DuckDBPyConnection, places: Mapping[str, object], all_of_it: Callable[[], None]
-    ) -> Generator[pa.RecordBatch]:
-        import duckdb
-
-        try:
-            result = connection.execute(self.window, places)
-        except duckdb.OutOfMemoryException:  # a task's SQL may need more
-            all_of_it()
-            result = connection.execute(self.window, places)
-        yield from result.to_arrow_reader(CHUNK)
-
-    def stream(self, connection: DuckDBPyConnection) -> Generator[list[dict[str, object]]]:
-        """The same, record by record."""
-        for batch in self.batches(connection):
-            yield cast("list[dict[str, object]]", batch.to_pylist())
-
-    def bound(self, sql: str) -> dict[str, object]:
-        """Those of the parameters that `sql` names."""
-        return {name: value for name, value in self.parameters.items() if f"${name}" in sql}
-
-
-@contextmanager
-def _little_memory(connection: DuckDBPyConnection) -> Generator[Callable[[], None]]:
-    """DuckDB keeps what it has read, up to 80 % of the machine's memory: of each window, for no use.
-
-    Gives a function that lets it have all of that again; so does the end of the block.
-    """
-    import duckdb
-
-    ((before,),) = connection.execute("SELECT current_setting('memory_limit')").fetchall()
-
-    def limit(memory: str) -> None:
-        with suppress(duckdb.Error):  # a guarded connection's settings are locked; or more is in use already
-            connection.execute(f"SET memory_limit = '{memory}'")
-
-    limit(WINDOW_MEMORY)
-    try:
-        yield partial(limit, before)
-    finally:
-        limit(before)
 
 
 def connection_for(warehouse: Warehouse, selection: Selection) -> AbstractContextManager[DuckDBPyConnection]:

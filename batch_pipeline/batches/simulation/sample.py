@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, cast
 
 from batch_pipeline.batches.money.tokens import TokenCounter
 from batch_pipeline.batches.requests.asking import Asking
+from batch_pipeline.batches.requests.prepared import CHUNK
 from batch_pipeline.batches.requests.request_files import Input, Request
-from batch_pipeline.batches.requests.select import CHUNK, connection_for, prepare
+from batch_pipeline.batches.requests.select import connection_for, prepare
 from batch_pipeline.batches.simulation.work import Work
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from batch_pipeline.batches.pipeline import Pipeline
     from batch_pipeline.batches.plan import Order
-    from batch_pipeline.batches.requests.select import Prepared
+    from batch_pipeline.batches.requests.prepared import Prepared
     from batch_pipeline.tasks.snapshot import TaskSnapshot
 
 SAMPLED = 1_000

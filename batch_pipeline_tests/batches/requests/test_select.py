@@ -10,9 +10,9 @@ import pytest
 from batch_pipeline.batches.dry_run import dry_run
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.plan import Order
-from batch_pipeline.batches.requests import select
 from batch_pipeline.batches.requests.orders import read_orders
-from batch_pipeline.batches.requests.select import Selection, connection_for, prepare
+from batch_pipeline.batches.requests.select import connection_for, prepare
+from batch_pipeline.batches.requests.selection import Selection
 from batch_pipeline.errors import InvalidSelection, UsageError
 from batch_pipeline.tasks import BatchTask
 from batch_pipeline_tests.batches.chain import Mood, answers, mood, planned, run, write_notes
@@ -163,9 +163,9 @@ def test_many_records_are_read_in_windows_and_are_the_same_in_the_same_order(
     with pipeline.warehouse.read() as connection:
         prepared = prepare(connection, task, selection)
         at_once = [row for rows in prepared.stream(connection) for row in rows]
-        monkeypatch.setattr(select, "WINDOW", 4)
+        monkeypatch.setattr("batch_pipeline.batches.requests.prepared.WINDOW", 4)
         in_windows = [row for rows in prepared.stream(connection) for row in rows]
-        monkeypatch.setattr(select, "WINDOW_MEMORY", "300KB")
+        monkeypatch.setattr("batch_pipeline.batches.requests.prepared.WINDOW_MEMORY", "300KB")
         in_more_memory = [row for rows in prepared.stream(connection) for row in rows]
         ((memory,),) = connection.execute("SELECT current_setting('memory_limit')").fetchall()
     assert in_windows == in_more_memory == at_once

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from batch_pipeline.batches.pipeline import Pipeline
-from batch_pipeline.batches.requests.select import Selection
+from batch_pipeline.batches.requests.selection import Selection
 from batch_pipeline.batches.standing.versions import Version, changes, versions
 from batch_pipeline.errors import UsageError
 from batch_pipeline_tests.batches.chain import mood, planned, query, run, write_notes
