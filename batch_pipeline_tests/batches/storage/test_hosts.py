@@ -89,7 +89,8 @@ def test_two_hosts_take_turns_at_the_same_jobs_at_once(make_host: MakeHost, book
         thread.join()
     assert wrong == []
     assert len(answers(hosts[1])) == 6
-    assert (len(books.batches), books.lines_executed) == (6, 6)
+    # one host may take the other's slow reply for a lost one, and its file away: such a batch executes nothing
+    assert (len(books.paid), books.lines_executed) == (6, 6)
 
 
 def test_all_hosts_are_one_pipeline(make_host: MakeHost) -> None:
