@@ -95,7 +95,8 @@ def _providers(pipeline: Pipeline) -> Says:
     for name in {*not_closed_providers(pipeline), pipeline.settings.provider}:
         provider = pipeline.provider(name)
         listing = provider.list(time.time() - LISTED_SECONDS)
-        yield "ok", f"{name} answers, and lists {len(listing.batches)} batches of the last 30 days"
+        listed = "1 batch" if len(listing.batches) == 1 else f"{len(listing.batches):,} batches"
+        yield "ok", f"{name} answers, and lists {listed} of the last 30 days"
         if lost := orphans(pipeline, listing.batches):
             yield "problem", f"{name} has batches of this pipeline that nothing here knows: {', '.join(lost)}"
 

@@ -8,6 +8,9 @@ from collections.abc import Sequence
 from typing import Annotated
 
 import typer
+from typer._click import Context
+from typer.core import TyperGroup
+from typing_extensions import override
 
 from batch_pipeline.cli import (
     completion,
@@ -42,8 +45,22 @@ NAME = "batch-pipeline"
 _EVERYWHERE = ("--debug", "--verbose")
 """Flags that may stand anywhere on the line."""
 
+
+class _Verbs(TyperGroup):
+    """Where a value is wrong: typer's own sentence, without the name that its library gives to such errors."""
+
+    @override
+    def invoke(self, ctx: Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except typer.BadParameter as error:
+            error.message = error.message.removeprefix("Value error, ")
+            raise
+
+
 app = typer.Typer(
     name=NAME,
+    cls=_Verbs,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # the panels take 0.3 s of CPU, three times as long as all the rest of `--help`

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from batch_pipeline.cli.evaluation_output import say_others, say_score
-from batch_pipeline.cli.log import tell_error
+from batch_pipeline.cli.log import tell_error, tell_stopped
 from batch_pipeline.cli.output import plural, print_facts, print_json, say, usd
 from batch_pipeline.cli.progress import progress, tell_job
 
@@ -70,7 +70,7 @@ def _wait(pipeline: Pipeline, job_id: str, again: str, poll_seconds: float | Non
         with progress(as_json=as_json) as told:
             now = wait_for(pipeline, job_id, seconds, lambda now: tell_job(told, now))
     except KeyboardInterrupt:
-        tell_error(f"Stopped waiting; job {job_id} goes on. Come back for the scores with: {again}")
+        tell_stopped(f"Stopped waiting; job {job_id} goes on. Come back for the scores with: {again}")
         raise typer.Exit(130) from None
     except PipelineError:
         if not as_json:

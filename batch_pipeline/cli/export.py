@@ -81,6 +81,8 @@ def _export(pipeline: Pipeline, task: str, form: Form, output: Path | None, whic
             return _write_rows(pipeline, task, form, output, which)
         with output.open("wb") if output else nullcontext(sys.stdout.buffer) as file:
             return write_lines(pipeline, task, file, which)
+    except BrokenPipeError:
+        raise  # whoever reads the pipe has seen enough
     except OSError as error:
         raise PipelineError(f"{output} can't be written: {error.strerror}. Choose another file.") from error
 

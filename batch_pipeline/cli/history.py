@@ -100,7 +100,7 @@ def _say_chapter(chapter: Chapter) -> None:
 
 def _say_story(told: Story, priced_as: str) -> None:
     chapter = told.chapter
-    ran = f"in {duration(chapter.ended_at - chapter.started_at)}" if chapter.ended_at else "not through yet"
+    ran = f"took {duration(chapter.ended_at - chapter.started_at)}" if chapter.ended_at else "not through yet"
     print_facts(
         [
             ("Job", f"{chapter.job_id}, {_state(chapter)}"),
@@ -137,13 +137,15 @@ def _say_story(told: Story, priced_as: str) -> None:
 def _say_money(told: Story, priced_as: str) -> None:
     money = told.money
     priced = f", as {priced_as}" if told.chapter.provider == "local" else ""
+    paid, batch = usd(money.paid_usd), f"{usd(money.batch_usd)}{priced}"
+    a_record = f"{usd(money.per_record_usd)} a record"  # of what was paid; of what was free, at the price of batch
     saved = "saved" if told.chapter.mode == "batch" else "more than in batch"
     say()
     print_facts(
         [
-            ("Paid", f"{usd(money.paid_usd)}, {usd(money.per_record_usd)} a record"),
+            ("Paid", f"{paid}, {a_record}" if money.paid_usd else paid),
             ("Estimated", f"{usd(told.chapter.estimated_cost_usd)}, {usd(told.chapter.bound_usd)} at worst"),
-            ("Batch", f"{usd(money.batch_usd)}{priced}"),
+            ("Batch", f"{batch}; {a_record}" if money.batch_usd and not money.paid_usd else batch),
             (
                 "Realtime",
                 f"{usd(money.realtime_usd)}{priced}; {usd(money.saved_usd)} ({money.saved_share:.0%}) {saved}",
@@ -190,11 +192,15 @@ def _paid(chapter: Chapter) -> str:
 def _links(chapter: Chapter) -> list[tuple[str, str]]:
     """Further facts that a job keeps of its making."""
     known = {"origin", "user", "asset", "run_id", "order"}
-    return [
-        (name.replace("_", " ").capitalize(), in_words(value))
-        for name, value in chapter.metadata.items()
-        if name not in known
-    ]
+    told = [_named(name, value) for name, value in chapter.metadata.items() if name not in known]
+    return [(name.capitalize(), value) for name, value in told]
+
+
+def _named(name: str, value: object) -> tuple[str, str]:
+    """A kept name and its value, as they are said; money as money."""
+    if name.endswith("_usd") and isinstance(value, (int, float)):
+        return name.removesuffix("_usd").replace("_", " "), usd(value)
+    return name.replace("_", " "), in_words(value)
 
 
 def _batch_row(chapter: Chapter, batch: BatchTold) -> tuple[object, ...]:
@@ -215,7 +221,7 @@ def _batch_row(chapter: Chapter, batch: BatchTold) -> tuple[object, ...]:
 
 def _event_row(chapter: Chapter, event: Event) -> tuple[object, ...]:
     about = (event.batch_id or event.job_id).removeprefix(chapter.job_id).removeprefix("-")
-    told = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in event.detail.items() if value is not None)
+    told = ", ".join(" ".join(_named(name, value)) for name, value in event.detail.items() if value is not None)
     return second(event.at), event.event, about, told, event.who
 
 

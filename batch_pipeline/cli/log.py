@@ -38,14 +38,23 @@ def set_up_log(settings: Settings) -> None:
 
 def tell_error(sentence: str) -> None:
     """Says on stderr what went wrong; as a line of the log where that is JSON."""
+    _tell("error", sentence, "Error: ")
+
+
+def tell_stopped(sentence: str) -> None:
+    """Says on stderr how to come back to what was left by Ctrl-C, which is no error."""
+    _tell("info", sentence, "")
+
+
+def _tell(level: str, sentence: str, prefix: str) -> None:
     if os.environ.get("BATCH_PIPELINE_LOG_FORMAT") == "json":
         at = datetime.now(UTC).isoformat()
-        print(json.dumps({"at": at, "level": "error", "message": sentence}, ensure_ascii=False), file=sys.stderr)
+        print(json.dumps({"at": at, "level": level, "message": sentence}, ensure_ascii=False), file=sys.stderr)
     else:
-        told = f"Error: {sentence}"
+        told = prefix + sentence
         if sys.stderr.isatty():
             told = _in_lines(told)
-            if not os.environ.get("NO_COLOR"):
+            if prefix and not os.environ.get("NO_COLOR"):
                 told = told.replace("Error:", "\x1b[31mError:\x1b[0m", 1)
         print(told, file=sys.stderr)
 

@@ -26,9 +26,15 @@ def progress(*, as_json: bool) -> Generator[Told]:
 
 
 def tell_job(told: Told, status: JobStatus) -> None:
-    """Tells how far a job is: requests that the provider is through with, of all that are sent."""
+    """Tells how far a job is: requests that the provider is through with, of all that are sent.
+
+    A job that sends none, because others ask the same, is told in records.
+    """
     waits = f", {status.waits_for}" if status.waits_for else ""
-    told(*requests_done(status), status.state.replace("_", " ") + waits)
+    if not status.batches and not status.final:
+        waits = waits or ", waiting for another job's answers"
+    done = requests_done(status) if status.batches else (status.answered, status.records)
+    told(*done, status.state.replace("_", " ") + waits)
 
 
 def requests_done(status: JobStatus) -> tuple[int, int]:

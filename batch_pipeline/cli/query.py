@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
+from math import inf
 from pathlib import Path
+from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from batch_pipeline.cli.output import AsJson, Column, plural, print_table, say
+from batch_pipeline.cli.output import AsJson, Column, one_line, plural, print_table, say, say_wrapped
 from batch_pipeline.cli.session import opened
 from batch_pipeline.cli.tabular import Format, must_not_be_shown, write
 
@@ -17,6 +21,12 @@ if TYPE_CHECKING:
 
 SHOWN = 500
 """Rows of a table that are printed; a person reads no more, and the other formats give all."""
+
+READABLE = 20
+"""Characters of a cell that a terminal shows at least; columns that have no room for that are named below the table."""
+
+GAP = 2
+"""Characters between two columns."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -68,10 +78,28 @@ def _print_table(rows: pa.RecordBatchReader) -> None:
         Column(name, right=_is_number(kind), shrinks=True)
         for name, kind in zip(table.schema.names, table.schema.types, strict=True)
     ]
+    cells = [tuple(row.values()) for row in table.slice(0, SHOWN).to_pylist()]
+    room = get_terminal_size().columns if sys.stdout.isatty() else inf
+    shown = columns_with_room(columns, cells, room)
     if columns:
-        print_table(columns, [tuple(row.values()) for row in table.slice(0, SHOWN).to_pylist()])
+        print_table(columns[:shown], [row[:shown] for row in cells])
     more = f", {SHOWN} of them shown; --format csv gives all" if table.num_rows > SHOWN else ""
     say(f"({plural(table.num_rows, 'row')}{more})")
+    if shown < len(columns):
+        beyond = ", ".join(column.head for column in columns[shown:])
+        say_wrapped(f"No room for {beyond}. SELECT what you want to see; --format csv gives all.")
+
+
+def columns_with_room(columns: Sequence[Column], rows: Sequence[Sequence[object]], room: float) -> int:
+    """How many of the first columns can be read in `room` characters: each whole, or `READABLE` characters of it."""
+    used = 0
+    for number, column in enumerate(columns):
+        widest = max([len(column.head), *(len(one_line(row[number])) for row in rows)])
+        used += min(widest, READABLE)
+        if used > room and number:
+            return number
+        used += GAP
+    return len(columns)
 
 
 def _is_number(kind: pa.DataType) -> bool:

@@ -10,7 +10,18 @@ import typer
 
 from batch_pipeline.cli.completion import task_names
 from batch_pipeline.cli.log import tell_error
-from batch_pipeline.cli.output import AsJson, Column, moment, plural, print_facts, print_json, print_table, say, usd
+from batch_pipeline.cli.output import (
+    AsJson,
+    Column,
+    moment,
+    plural,
+    print_facts,
+    print_json,
+    print_table,
+    say,
+    say_wrapped,
+    usd,
+)
 from batch_pipeline.cli.session import opened, read_settings
 
 if TYPE_CHECKING:
@@ -103,7 +114,12 @@ def show_task(
     )
     for name, instructions in {"": found.system, **found.variants}.items():
         if instructions:
-            say(f"\n{name}: {instructions}" if name else f"\n{instructions}")
+            say()
+            for line in (f"{name}: {instructions}" if name else instructions).splitlines():
+                if line.strip():
+                    say_wrapped(line)
+                else:
+                    say()
     say()
     print_table(_VERSIONS, [_version_row(version) for version in known])
     if outdated := _outdated(known):

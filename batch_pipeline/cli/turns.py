@@ -9,7 +9,7 @@ import typer
 
 from batch_pipeline.cli import options
 from batch_pipeline.cli.job_told import job_as_json, outcomes_told, say_collected, spoken, status_of
-from batch_pipeline.cli.log import tell_error
+from batch_pipeline.cli.log import tell_error, tell_stopped
 from batch_pipeline.cli.output import AsJson, finite_usd, plural, print_json, say
 from batch_pipeline.cli.progress import progress, tell_job
 from batch_pipeline.cli.session import opened
@@ -145,7 +145,7 @@ def _wait(pipeline: Pipeline, job: str, poll_seconds: float | None, *, as_json: 
         with progress(as_json=as_json) as told:
             return wait_for(pipeline, job, seconds, lambda now: tell_job(told, now))
     except KeyboardInterrupt:
-        tell_error(f"Stopped waiting; the work goes on. Come back with: batch-pipeline collect {job} --wait")
+        tell_stopped(f"Stopped waiting; the work goes on. Come back with: batch-pipeline collect {job} --wait")
         raise typer.Exit(130) from None
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from batch_pipeline.cli.job_told import job_as_json, say_collected
-from batch_pipeline.cli.log import tell_error
+from batch_pipeline.cli.log import tell_stopped
 from batch_pipeline.cli.options import JobId
 from batch_pipeline.cli.output import AsJson, Column, as_table, clock, plural, print_json, usd
 from batch_pipeline.cli.progress import progress, requests_done, tell_job
@@ -61,7 +61,7 @@ def watch(
             with _shown(pipeline, as_json=as_json) as seen:
                 now = wait_for(pipeline, job, seconds, seen)
         except KeyboardInterrupt:
-            tell_error(
+            tell_stopped(
                 "Stopped watching; what is in flight goes on at the provider. "
                 f"Come back with: batch-pipeline watch {job}"
             )

@@ -20,7 +20,7 @@ def test_a_healthy_pipeline_has_no_problem(pipeline: Pipeline) -> None:
     write_notes(pipeline, 2)
     run(pipeline, planned(pipeline))
     assert said(pipeline, "problem") == ""
-    assert "local answers, and lists 1 batches" in said(pipeline, "ok")
+    assert "local answers, and lists 1 batch of" in said(pipeline, "ok")
 
 
 def test_a_provider_that_is_not_there_is_said_and_the_rest_is_looked_at(make_pipeline: Callable[..., Pipeline]) -> None:

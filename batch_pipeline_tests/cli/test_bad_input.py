@@ -218,3 +218,9 @@ print("slow:", sorted(set(sys.modules) & {slow!r}))
 """
     ran = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
     assert "slow: []" in ran.stdout
+
+
+def test_a_choice_that_there_is_not_is_told_with_those_that_there_are(offline: Command) -> None:
+    ran = offline("cost", "--by", "week")
+    assert ran.code == 2
+    assert "Invalid value for '--by': 'week' is not one of 'task', 'model'" in ran.err

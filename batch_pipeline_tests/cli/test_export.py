@@ -5,13 +5,17 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
+import subprocess
 from pathlib import Path
 
 import duckdb
 import pytest
 
+from batch_pipeline.local_server import RunningServer
 from batch_pipeline_tests.cli.conftest import Command
 from batch_pipeline_tests.cli.test_operations import POLL, submitted
+from batch_pipeline_tests.command import COMMAND, environment
 
 NAMES = [f"acme_orbit_issue_{number}_issue-kind.json" for number in (1, 2, 3)]
 
@@ -83,6 +87,26 @@ def test_what_can_not_be_written_is_said(answered: Command, tmp_path: Path) -> N
         ran = answered("export", "issue-kind", "--format", form, "--output", tmp_path / "file" / "out")
         assert (ran.code, "can't be written" in ran.sentence) == (1, True)
     assert answered("export", "issue-kind", "--format", "csv", "--json").code == 2
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv"])
+def test_whoever_reads_the_pipe_may_leave_it(
+    answered: Command, tmp_path: Path, server: RunningServer, form: str
+) -> None:
+    given = environment(tmp_path / "data", BATCH_PIPELINE_LOCAL_URL=server.url)
+    theirs, ours = os.pipe()
+    os.close(theirs)
+    ran = subprocess.run(
+        [*COMMAND, "export", "issue-kind", "--format", form],
+        env=given,
+        stdout=ours,
+        stderr=subprocess.PIPE,
+        check=False,
+        timeout=60,
+    )
+    os.close(ours)
+    assert b"can't be written" not in ran.stderr
+    assert b"Unforeseen" not in ran.stderr
 
 
 def test_a_task_without_answers_has_none_to_write(offline: Command, tmp_path: Path) -> None:

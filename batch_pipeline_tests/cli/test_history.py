@@ -67,7 +67,13 @@ def test_the_details_tell_attempts_outcomes_by_code_money_and_events(
     assert "\nQuery\n  SELECT record_id, title, body\n  FROM issues\n  WHERE state = 'open' OR TRUE\n" in ran.out
     assert "too_odd  failed" in ran.out
     assert "2 answered, 1 failed" in ran.out
-    assert "as gpt-6-luna" in ran.out
+    (paid,) = [line for line in ran.out.splitlines() if line.startswith("Paid")]
+    (batch,) = [line for line in ran.out.splitlines() if line.startswith("Batch  ")][:1]
+    assert paid.split() == ["Paid", "$0.00"]
+    assert "as gpt-6-luna; $" in batch
+    assert batch.endswith(" a record")
+    assert "estimate $0.00" in ran.out
+    assert "with the command, took " in ran.out
     for event in ("planned", "uploaded", "submitted", "collected", "closed"):
         assert f"  {event} " in ran.out
     again = command("retry", job, "--json").json["attempt"]

@@ -56,9 +56,20 @@ def test_in_a_terminal_it_is_a_table_that_ctrl_c_leaves(
     _, said = process.communicate(timeout=20)
     os.close(ours)
     assert process.returncode == 130
+    assert said.decode().startswith("Stopped watching")  # no error
     assert f"Come back with: batch-pipeline watch {job}" in said.decode()
     assert "in progress" in seen
     assert "/3 requests" in seen
     assert all(len(line) <= columns for line in ESCAPES.sub("", seen).splitlines())
     books.order()
     assert command("status", job, "--cached", "--json").json["state"] == "in_flight"
+
+
+def test_a_job_that_waits_for_anothers_answers_says_so_and_counts_its_records(
+    command: Command, issue_files: Path, books: Books
+) -> None:
+    books.order({"kind": "slow", "stage": "in_progress", "seconds": 0.5})
+    submitted(command, issue_files)
+    lines = command("collect", submitted(command, issue_files, "--force"), "--wait", *FAST).out.splitlines()
+    assert lines[0] == "Completed: 0/3 (in flight, waiting for another job's answers)"
+    assert "Completed: 3/3 (done)" in lines
