@@ -45,6 +45,8 @@ NAME = "batch-pipeline"
 _EVERYWHERE = ("--debug", "--verbose")
 """Flags that may stand anywhere on the line."""
 
+_OTHER_FILE = "Call as the user who owns it, or choose another place: --output, or BATCH_PIPELINE_DATA_DIR."
+
 
 class _Verbs(TyperGroup):
     """Where a value is wrong: typer's own sentence, without the name that its library gives to such errors."""
@@ -121,6 +123,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except PipelineError as error:
         return _failed(error, str(error), error.exit_code, debug="--debug" in given)
     except Exception as error:  # noqa: BLE001 - whatever it is, the person gets a sentence
+        if isinstance(error, OSError) and error.filename and error.strerror:
+            sentence = f"{error.filename} can't be read or written: {error.strerror}. {_OTHER_FILE}"
+            return _failed(error, sentence, 1, debug="--debug" in given)
         told = (str(error).strip() or type(error).__name__).splitlines()[0]
         sentence = f"Unforeseen: {type(error).__name__}: {told} Run it again with --debug to see where."
         return _failed(error, sentence, 1, debug="--debug" in given)

@@ -8,11 +8,13 @@ and a file that is held by somebody else is waited for.
 from __future__ import annotations
 
 import logging
+import os
 import re
 import threading
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from errno import EACCES
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -150,6 +152,8 @@ class FileStore:
             except duckdb.IOException as error:
                 holder = _holder(str(error))
                 if holder is None:
+                    if "Permission denied" in str(error):
+                        raise PermissionError(EACCES, os.strerror(EACCES), str(self.path)) from None
                     raise
                 if time.monotonic() > deadline:
                     raise WarehouseBusy(

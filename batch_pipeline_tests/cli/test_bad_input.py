@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from batch_pipeline.local_server import LocalServerOptions, RunningServer, start
@@ -224,3 +225,20 @@ def test_a_choice_that_there_is_not_is_told_with_those_that_there_are(offline: C
     ran = offline("cost", "--by", "week")
     assert ran.code == 2
     assert "Invalid value for '--by': 'week' is not one of 'task', 'model'" in ran.err
+
+
+def test_a_file_that_may_not_be_opened_is_named_with_the_way_out(
+    offline: Command, issue_files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    offline("issues", "load", issue_files)
+    ran = offline("query", "FROM issues", "--format", "csv", "--output", tmp_path / "nowhere" / "rows.csv")
+    assert ran.code == 1
+    assert ran.sentence.startswith(f"Error: {tmp_path}/nowhere/rows.csv can't be read or written: No such file")
+
+    def refused(path: str, **_: object) -> None:  # whoever runs the tests may open every file
+        raise duckdb.IOException(f'IO Error: Cannot open file "{path}": Permission denied')
+
+    monkeypatch.setattr(duckdb, "connect", refused)
+    ran = offline("query", "FROM issues")
+    assert ran.code == 1
+    assert "warehouse.duckdb can't be read or written: Permission denied. Call as the user who owns it" in ran.sentence
