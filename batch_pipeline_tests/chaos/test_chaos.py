@@ -18,8 +18,8 @@ def test_after_a_dozen_kills_the_books_agree() -> None:
 @pytest.mark.scale
 @pytest.mark.timeout(400)
 def test_so_they_do_with_four_submitters_on_two_hosts_and_a_ledger_that_is_restarted() -> None:
-    told = agree("--worlds", "servers", "--kills", "9", "--seed", "3", "--lanes", "1")
-    for world in SERVER_WORLDS[:2]:
+    told = agree("--worlds", "servers", "--kills", "14", "--seed", "3", "--lanes", "1")
+    for world in SERVER_WORLDS:
         assert f"\n{world.name} " in told
 
 

@@ -84,6 +84,13 @@ def world(
             pipeline.close()
 
 
+@pytest.fixture(autouse=True)
+def _keys_of_the_storage(_no_environment: None, object_storage: ObjectStorage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For this process, whose environment is emptied before each test."""
+    for name, value in object_storage.variables.items():
+        monkeypatch.setenv(name, value)
+
+
 def answers(project: Project, *repos: str) -> list[list[tuple[object, ...]]]:
     """What each task answered, by record."""
     columns = "* EXCLUDE (job_id, batch_id, answered_at)"
