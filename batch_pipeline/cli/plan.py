@@ -83,13 +83,13 @@ def plan(
     ] = 1,
     build_seconds: Annotated[
         float, typer.Option("--build-seconds", metavar="N", min=0, help="To plan a million rows, by one process.")
-    ] = 164.0,
+    ] = 27.0,
     collect_seconds: Annotated[
         float, typer.Option("--collect-seconds", metavar="N", min=0, help="To collect a million rows, by one.")
-    ] = 94.0,
+    ] = 28.0,
     lookup_seconds: Annotated[
         float, typer.Option("--lookup-seconds", metavar="N", min=0, help="More, beside each million stored rows.")
-    ] = 26.0,
+    ] = 2.2,
     median_minutes: Annotated[
         float, typer.Option("--median-minutes", metavar="N", min=0.1, help="Half of all batches end within it.")
     ] = 7.0,

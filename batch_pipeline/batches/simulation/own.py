@@ -12,15 +12,15 @@ _MILLION = 1_000_000
 
 @dataclass(frozen=True)
 class Pace:
-    """Seconds by the clock for a million rows, by one process: docs/performance.md, on two busy cores.
+    """Seconds by the clock for a million rows, by one process: docs/performance.md, on two cores.
 
     `hosts` is how many processes plan, and how many collect, at once. On one DuckDB file it is one: it has one writer.
     """
 
-    build_seconds: float = 164.0
-    collect_seconds: float = 94.0
+    build_seconds: float = 27.0
+    collect_seconds: float = 28.0
     hosts: int = 1
-    lookup_seconds: float = 26.0
+    lookup_seconds: float = 2.2
     """More, to plan a million rows beside a million stored ones: each fingerprint is looked up among all that was sent
     (`python -m bench.lookups`). What is asked with `--force` is not looked up."""
 
