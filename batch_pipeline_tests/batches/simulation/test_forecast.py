@@ -62,7 +62,8 @@ def test_a_billion_rows_take_a_few_seconds_and_tell_what_they_wait_for() -> None
     assert time.process_time() - began < 5
     assert (found.batches, found.at_once, found.slowest) == (20_000, 50, "queue")
     assert found.runs == 3
-    assert forecast(scene(10**9, LUNA["5"], Pace(build_seconds=164, lookup_seconds=0)), runs=1, most_batches=2_000).slowest == "planning"
+    slow = Pace(build_seconds=164, lookup_seconds=0)
+    assert forecast(scene(10**9, LUNA["5"], slow), runs=1, most_batches=2_000).slowest == "planning"
 
 
 def test_more_batches_than_can_be_simulated_go_on_at_the_same_pace() -> None:
