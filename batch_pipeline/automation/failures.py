@@ -46,4 +46,6 @@ def failure_in_words(run: dg.DagsterRun, steps: list[str]) -> str:
 def cells_of(run: dg.DagsterRun) -> str | None:
     """The partition of a run, or the first and the last of its range."""
     start, end = run.tags.get(RANGE_START), run.tags.get(RANGE_END)
-    return f"{start} to {end}" if start and end else run.tags.get("dagster/partition")
+    if start and end:
+        return start if start == end else f"{start} to {end}"
+    return run.tags.get("dagster/partition")

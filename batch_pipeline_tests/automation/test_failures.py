@@ -8,7 +8,7 @@ import dagster as dg
 import pytest
 from sqlalchemy import select
 
-from batch_pipeline.automation.failures import build_failed_runs, failure_in_words
+from batch_pipeline.automation.failures import build_failed_runs, cells_of, failure_in_words
 from batch_pipeline.automation.run_requests import RANGE_END, RANGE_START
 from batch_pipeline.ledger.tables import notices
 from batch_pipeline_tests.project import REPOS, Project, cell
@@ -73,3 +73,10 @@ def test_a_range_is_told_by_its_ends_and_many_steps_by_some() -> None:
     assert f"for {cell(REPOS[0])} to {cell(REPOS[1])}: step_0, " in text
     assert "step_4 and 2 more steps." in text
     assert "before its first step" in failure_in_words(dg.DagsterRun("nightly"), [])
+
+
+def test_a_range_of_one_cell_is_told_as_that_cell() -> None:
+    cell = {RANGE_START: "2026-11-20|acme/orbit", RANGE_END: "2026-11-20|acme/orbit"}
+    assert cells_of(dg.DagsterRun("nightly", tags=cell)) == "2026-11-20|acme/orbit"
+    cells = {**cell, RANGE_END: "2026-11-20|acme/saturn"}
+    assert cells_of(dg.DagsterRun("nightly", tags=cells)) == "2026-11-20|acme/orbit to 2026-11-20|acme/saturn"
