@@ -35,25 +35,8 @@ def dry_run(pipeline: Pipeline, asked: CreateBatch) -> CreatedBatch:
         PipelineError: As `plan`.
     """
     run = dry.dry_run(pipeline, order_of(asked, None), pipeline.settings.sql_seconds)
-    job = run.job
-    return CreatedBatch(
-        job_id=None,
-        task=job.task,
-        state=None,
-        records=job.records,
-        requests=job.requests,
-        reused=job.reused,
-        batches=run.batches,
-        input_tokens=job.input_tokens,
-        estimated_cost_usd=job.estimate_usd,
-        dry_run=True,
-        skipped=job.skipped,
-        given_up=job.given_up,
-        waiting=job.waiting,
-        batch_usd=run.batch_usd,
-        realtime_usd=run.realtime_usd,
-        saved_usd=run.saved_usd,
-    )
+    of_money = {"batch_usd": run.batch_usd, "realtime_usd": run.realtime_usd, "saved_usd": run.saved_usd}
+    return _created(run.job, None, run.batches).model_copy(update={"job_id": None, "dry_run": True, **of_money})
 
 
 @dataclass(frozen=True)
@@ -116,7 +99,7 @@ def created(pipeline: Pipeline, job_id: str) -> CreatedBatch:
     return _created(job, now.state, len(now.batches))
 
 
-def _created(job: Job, state: JobState, batches: int) -> CreatedBatch:
+def _created(job: Job, state: JobState | None, batches: int) -> CreatedBatch:
     return CreatedBatch(
         job_id=job.job_id,
         task=job.task,

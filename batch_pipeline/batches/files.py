@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from batch_pipeline.batches.storage.base import FileStore
-from batch_pipeline.batches.storage.disk import Disk, half, make_folder, put_in_place, sync_folder, write_once
+from batch_pipeline.batches.storage.disk import Disk, half, make_folder, sync_folder, write_once
 from batch_pipeline.errors import DamagedFile
 
-__all__ = ["JobFolder", "half", "make_folder", "put_in_place", "sync_folder", "write_once"]
+__all__ = ["JobFolder", "half", "make_folder", "sync_folder", "write_once"]
 
 
 class JobFolder:

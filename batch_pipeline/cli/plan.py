@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from batch_pipeline.batches.simulation.own import Pace
 from batch_pipeline.cli.completion import task_names
 from batch_pipeline.cli.options import Provider
 from batch_pipeline.cli.output import (
@@ -83,13 +84,13 @@ def plan(
     ] = 1,
     build_seconds: Annotated[
         float, typer.Option("--build-seconds", metavar="N", min=0, help="To plan a million rows, by one process.")
-    ] = 27.0,
+    ] = Pace.build_seconds,
     collect_seconds: Annotated[
         float, typer.Option("--collect-seconds", metavar="N", min=0, help="To collect a million rows, by one.")
-    ] = 28.0,
+    ] = Pace.collect_seconds,
     lookup_seconds: Annotated[
         float, typer.Option("--lookup-seconds", metavar="N", min=0, help="More, beside each million stored rows.")
-    ] = 2.2,
+    ] = Pace.lookup_seconds,
     median_minutes: Annotated[
         float, typer.Option("--median-minutes", metavar="N", min=0.1, help="Half of all batches end within it.")
     ] = 7.0,
@@ -110,7 +111,6 @@ def plan(
     from batch_pipeline.batches.plan import Order
     from batch_pipeline.batches.requests.selection import Selection
     from batch_pipeline.batches.simulation.latency import Latency
-    from batch_pipeline.batches.simulation.own import Pace
     from batch_pipeline.batches.simulation.simulated import Question
     from batch_pipeline.batches.simulation.simulated import simulate as simulate_plan
     from batch_pipeline.tasks.registry import load_tasks

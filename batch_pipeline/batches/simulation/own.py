@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from batch_pipeline.batches.simulation.work import Work
+if TYPE_CHECKING:
+    from batch_pipeline.batches.simulation.work import Work
 
 _MILLION = 1_000_000
 
