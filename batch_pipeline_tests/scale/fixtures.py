@@ -7,7 +7,7 @@ A test that uses `place`, itself or through `make_pipeline`, runs once in each o
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -111,12 +111,21 @@ def ledger_url(place: Place, tmp_path: Path) -> str:
     return str(place.settings(tmp_path).get("ledger_url", f"sqlite:///{tmp_path / 'var' / 'ledger.db'}"))
 
 
-@pytest.fixture(scope="session")
-def postgres() -> Generator[PostgresServer]:
-    """A server, started when the first test asks for it."""
+@contextmanager
+def started_postgres() -> Generator[PostgresServer]:
+    """A server for the length of the block; where there can be none, the test is skipped."""
     try:
         server = PostgresServer.start()
     except NoPostgres as why:
         pytest.skip(str(why))
-    yield server
-    server.stop()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Generator[PostgresServer]:
+    """A server, started when the first test asks for it."""
+    with started_postgres() as server:
+        yield server

@@ -13,7 +13,8 @@ from batch_pipeline.batches.turn import submit_job, take_turn
 from batch_pipeline.errors import LedgerUnavailable
 from batch_pipeline_tests.batches.chain import accounted, answers, planned, write_notes
 from batch_pipeline_tests.books import Books
-from batch_pipeline_tests.scale.postgres import NoPostgres, PostgresServer
+from batch_pipeline_tests.scale.fixtures import started_postgres
+from batch_pipeline_tests.scale.postgres import PostgresServer
 
 pytestmark = pytest.mark.scale
 
@@ -25,12 +26,8 @@ IN_A_TRANSACTION = {"admit.sum_read"}
 @pytest.fixture(scope="module")
 def own_server() -> Generator[PostgresServer]:
     """One that nobody else uses."""
-    try:
-        server = PostgresServer.start()
-    except NoPostgres as why:
-        pytest.skip(str(why))
-    yield server
-    server.stop()
+    with started_postgres() as server:
+        yield server
 
 
 @pytest.fixture
