@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING
 from filelock import FileLock, Timeout
 
 from batch_pipeline.errors import WarehouseBusy
-from batch_pipeline.warehouse.stores import LOCKED, Mode
+from batch_pipeline.warehouse.names import text_literal
+from batch_pipeline.warehouse.stores import ATTACHED, LOCKED, Mode
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _RETRY_SECONDS = 0.05
+ROW_GROUP = 16_384
+"""Rows of a table that DuckDB compresses together, in place of 122,880: a commit compresses the last group anew, and
+holds it in memory meanwhile. Measured: of a million rows in batches of 50,000, a third of the time of all commits."""
+_IN_UTC = "SET TimeZone = 'UTC';"
 
 
 class FileStore:
@@ -45,6 +50,8 @@ class FileStore:
         self._mode: Mode | None = None
         self._users = 0
         self._connection: DuckDBPyConnection | None = None
+        self._begin = _IN_UTC
+        """What each cursor of the connection begins with."""
         self._keeper: int | None = None
         """The thread that keeps it open."""
 
@@ -124,7 +131,7 @@ class FileStore:
                 self._connection = self._open(mode, wait_seconds)
                 self._mode = mode
             cursor = self._connection.cursor()
-            cursor.execute("SET TimeZone = 'UTC'")
+            cursor.execute(self._begin)
             self._users += 1
             return cursor
 
@@ -148,7 +155,11 @@ class FileStore:
         deadline, told = time.monotonic() + wait_seconds, False
         while True:
             try:
-                return duckdb.connect(str(self.path), read_only=mode != "write")
+                return self._connected(read_only=mode != "write")
+            except duckdb.ConnectionException:
+                raise WarehouseBusy(
+                    f"{self.name} is open in this very process, by a connection of your own: close that first."
+                ) from None
             except duckdb.IOException as error:
                 holder = _holder(str(error))
                 if holder is None:
@@ -164,6 +175,25 @@ class FileStore:
                     log.warning("%s is held by %s: waiting", self.name, holder)
                     told = True
                 time.sleep(_RETRY_SECONDS)
+
+    def _connected(self, *, read_only: bool) -> DuckDBPyConnection:
+        """What is to be written to is attached, since only so the size of its row groups can be said."""
+        import duckdb
+
+        self._begin = _IN_UTC
+        if read_only:
+            return duckdb.connect(str(self.path), read_only=True)
+        connection = duckdb.connect(config={"temp_directory": f"{self.path}.tmp"})
+        try:
+            connection.execute(f"ATTACH {text_literal(self.path)} AS {ATTACHED} (ROW_GROUP_SIZE {ROW_GROUP})")
+        except duckdb.BinderException:  # somebody has it open in this very process: it is shared with them
+            connection.close()
+            return duckdb.connect(str(self.path))
+        except BaseException:
+            connection.close()
+            raise
+        self._begin += f"USE {ATTACHED};"
+        return connection
 
 
 @contextmanager

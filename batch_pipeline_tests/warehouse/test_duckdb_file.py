@@ -12,6 +12,7 @@ import pytest
 
 from batch_pipeline.errors import WarehouseBusy
 from batch_pipeline.warehouse.connection import Warehouse
+from batch_pipeline.warehouse.duckdb_file import ROW_GROUP
 from batch_pipeline_tests.warehouse.holders import COUNT, ROW, How, count, held
 
 
@@ -102,3 +103,35 @@ def test_nothing_is_left_open(warehouse: Warehouse) -> None:
     write_row(warehouse)
     with duckdb.connect(str(warehouse.path)) as foreign:
         assert foreign.execute(COUNT).fetchall() == [(1,)]
+
+
+def test_a_commit_compresses_few_rows_anew(warehouse: Warehouse) -> None:
+    """In DuckDB's own groups of 122,880, the last one is compressed with each commit."""
+    for start in (0, 20_000, 40_000):
+        with warehouse.write() as connection:
+            connection.execute("CREATE TABLE IF NOT EXISTS numbers (number INTEGER)")
+            connection.execute(f"INSERT INTO numbers FROM range({start}, {start + 20_000})")
+    with warehouse.read() as connection:
+        groups = connection.execute(
+            "SELECT row_group_id, max(start + count) FROM pragma_storage_info('numbers') GROUP BY 1"
+        ).fetchall()
+        assert connection.execute("SELECT count(*) FROM numbers").fetchall() == [(60_000,)]
+    assert len(groups) >= 60_000 // ROW_GROUP
+
+
+def test_what_somebody_writes_with_in_this_process_is_shared_with_them(warehouse: Warehouse) -> None:
+    assert count(warehouse) == 0
+    with duckdb.connect(str(warehouse.path)) as foreign:
+        write_row(warehouse)
+        assert foreign.execute(COUNT).fetchall() == [(1,)]
+    assert count(warehouse) == 1
+
+
+def test_what_somebody_reads_with_in_this_process_is_theirs_to_close(warehouse: Warehouse) -> None:
+    assert count(warehouse) == 0
+    with (
+        duckdb.connect(str(warehouse.path), read_only=True),
+        pytest.raises(WarehouseBusy, match="in this very process"),
+    ):
+        write_row(warehouse)
+    write_row(warehouse)
