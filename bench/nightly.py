@@ -4,6 +4,9 @@ Prints seconds from the request for the night's run to the last result, the CPU 
 time, each run, and the records by outcome. Issues are made up where no files are given, the provider is the local
 server (simulated, in a process of its own, not counted), and everything else is as in production: daemon, sensors, a
 process for each run.
+
+With `--sent` the jobs are planned and sent before the daemon starts, one a repository and task, and what counts is how
+Dagster collects them when all end together: `python -m bench.nightly --sent --repos 500 --issues 1`.
 """
 
 from __future__ import annotations
@@ -30,11 +33,19 @@ from batch_pipeline.assets import keys
 from batch_pipeline.automation.run_requests import RANGE_END, RANGE_START
 from batch_pipeline.automation.schedules import night_runs
 from batch_pipeline.batches.pipeline import Pipeline
+from batch_pipeline.batches.plan import Order, plan
+from batch_pipeline.batches.requests.selection import Selection
+from batch_pipeline.batches.standing.due import ASSET
 from batch_pipeline.batches.standing.status import statuses
+from batch_pipeline.batches.submit_all import submit_all
 from batch_pipeline.cli.programs import answers
+from batch_pipeline.ledger import partitions
+from batch_pipeline.ledger.batches import of_job
+from batch_pipeline.ledger.jobs import Job
 from batch_pipeline.settings import load_settings
 from batch_pipeline.sources.files import load_issues
 from batch_pipeline.tasks.registry import load_tasks
+from batch_pipeline.tasks.task import BatchTask
 
 ROOT = Path(__file__).parent.parent
 NIGHT = date(2026, 11, 20)
@@ -49,6 +60,7 @@ def main() -> None:
     parser.add_argument("--files", help="a glob of real issues, instead of made-up ones")
     parser.add_argument("--poll-seconds", type=int, default=5)
     parser.add_argument("--batch-seconds", type=float, default=20.0, help="from a batch's creation to its end")
+    parser.add_argument("--sent", action="store_true", help="measure from the first batch's end")
     parser.add_argument("--limit", type=float, default=900.0, help="seconds to wait for the last result")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name, server(Path(name), given) as url:
@@ -63,9 +75,12 @@ def main() -> None:
         (folder / "dagster").mkdir()
         shutil.copy(ROOT / "dagster.yaml", folder / "dagster")
         repos = load(given.files) if given.files else make_up(given.repos, given.issues)
-        with dg.DagsterInstance.from_config(str(folder / "dagster")) as instance, dagster(folder) as processes:
+        with dg.DagsterInstance.from_config(str(folder / "dagster")) as instance:
             instance.add_dynamic_partitions("repos", repos)
-            measure(instance, processes, repos, given.limit)
+            if given.sent:
+                send(repos)
+            with dagster(folder) as processes:
+                (measure_sent if given.sent else measure)(instance, processes, repos, given.limit)
         tell_outcomes()
 
 
@@ -162,10 +177,63 @@ def measure(
         time.sleep(0.2)
     spent = cpu_seconds(processes) - cpu + launched
     print(f"{len(repos)} repositories, {len(results)} tasks: {time.time() - began:.0f} s, {spent:.1f} s of CPU")  # noqa: T201 - a command
+    tell_runs(instance, began)
+
+
+def tell_runs(instance: dg.DagsterInstance, began: float) -> None:
+    """Prints each run with its times, in seconds from `began`."""
     for record in reversed(instance.get_run_records()):
         at, end = (record.start_time or 0) - began, (record.end_time or 0) - began
         assets = ", ".join(sorted(key.to_user_string() for key in record.dagster_run.asset_selection or ()))
         print(f"  {at:6.1f} s to {end:6.1f} s  {record.dagster_run.status.value}  {assets}")  # noqa: T201 - a command
+
+
+def send(repos: Sequence[str]) -> None:
+    """Plans a job for each repository and task, and sends all of them one after the other."""
+    pipeline = Pipeline()
+    cells = [dg.MultiPartitionKey({"night": str(NIGHT), "repo": repo}) for repo in repos]
+    began, planned = time.time(), list[Job]()
+    with pipeline.warehouse.read():
+        for task in load_settings().tasks:
+            planned += [_plan(pipeline, load_tasks().by_name[task], cell) for cell in cells]
+    sending = time.time()
+    sent = submit_all(pipeline, planned)
+    if len(sent.created) < len(planned):
+        raise SystemExit(f"sent only {len(sent.created)} of {len(planned)}: {sent.not_yet}, {sent.stopped}")
+    print(f"{len(planned)} jobs planned in {sending - began:.0f} s, sent in {time.time() - sending:.0f} s")  # noqa: T201 - a command
+    pipeline.close()
+
+
+def _plan(pipeline: Pipeline, task: BatchTask, cell: dg.MultiPartitionKey) -> Job:
+    dimensions = cell.keys_by_dimension
+    selection = Selection(night=NIGHT, repo=dimensions["repo"])
+    made_for = {ASSET: keys.submission_key(task.name).to_user_string()}
+    return plan(pipeline, Order(task, selection, partition_key=str(cell), metadata=made_for))
+
+
+def measure_sent(
+    instance: dg.DagsterInstance, processes: Sequence[subprocess.Popen[bytes]], repos: Sequence[str], limit: float
+) -> None:
+    """From the first batch's end to the last result."""
+    results = [keys.results_key(task) for task in load_settings().tasks]
+    cpu, ended = cpu_seconds(processes), list[float]()
+    until = time.time() + limit
+    while min(len(instance.get_materialized_partitions(key)) for key in results) < len(repos):
+        if time.time() > until or any(process.poll() is not None for process in processes):
+            raise SystemExit(f"not through: {[(r.status, r.asset_selection) for r in instance.get_runs()]}")
+        time.sleep(0.5)
+    through = time.time()
+    pipeline = Pipeline()
+    with pipeline.ledger.read() as db:
+        for task in load_settings().tasks:
+            ended += [batch.ended_at or 0.0 for job in partitions.of_task(db, task) for batch in of_job(db, job.job_id)]
+    pipeline.close()
+    spent = cpu_seconds(processes) - cpu
+    print(  # noqa: T201 - a command
+        f"{len(ended)} batches ended within {max(ended) - min(ended):.0f} s; all results {through - min(ended):.0f} s "
+        f"after the first end, {through - max(ended):.0f} s after the last, {spent:.1f} s of CPU"
+    )
+    tell_runs(instance, min(ended))
 
 
 def launch(request: dg.RunRequest) -> float:

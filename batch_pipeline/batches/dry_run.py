@@ -63,9 +63,8 @@ def dry_run(pipeline: Pipeline, order: Order, sql_seconds: float | None = None) 
     job = job_of(order, snapshot)
     with connection_for(pipeline.warehouse, order.selection) as connection, second_cursor(connection) as lookups:
         prepared = prepare(connection, order.task, order.wanted, sql_seconds)
-        selected = prepared.count_selected(connection)
         planner = _DryPlanner(pipeline, job, lookups, limits, force=order.force)
-        with counting(counter, selected) as counts:
+        with counting(counter, prepared.count) as counts:
             chunks = asking.selected(connection, order.task, snapshot, prepared, counts)
             for decided in one_late(planner.decide(chunks)):
                 requests = decided.requests()
@@ -74,7 +73,7 @@ def dry_run(pipeline: Pipeline, order: Order, sql_seconds: float | None = None) 
                     each.add([request.input_tokens for request in requests])
     total = paid.result()
     planned = replace(
-        planner.tally.on(job, selected),
+        planner.tally.on(job, prepared.count),
         requests=total.requests,
         input_tokens=total.input_tokens,
         estimate_usd=total.estimate_usd,

@@ -103,11 +103,10 @@ def plan(pipeline: Pipeline, order: Order, sql_seconds: float | None = None) -> 
             return job
         with connection_for(pipeline.warehouse, order.selection) as connection, second_cursor(connection) as lookups:
             prepared = prepare(connection, order.task, order.wanted, sql_seconds)
-            selected = prepared.count_selected(connection)
             counter = TokenCounter(pipeline.prices.price(snapshot.provider, snapshot.model).model)
-            with counting(counter, selected) as counts:
+            with counting(counter, prepared.count) as counts:
                 chunks = asking.selected(connection, order.task, snapshot, prepared, counts)
-                return write_plan(pipeline, job, chunks, lookups, force=order.force, selected=selected)
+                return write_plan(pipeline, job, chunks, lookups, force=order.force, selected=prepared.count)
 
 
 def _as_kept(pipeline: Pipeline, job: Job) -> Job:

@@ -5,11 +5,11 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+import orjson
 from sqlalchemy import Connection, delete, insert, select, text
 
 from batch_pipeline.ledger.rows import among, insert_many
@@ -49,7 +49,9 @@ def _insert(db: Connection, job_id: str, wanted: Mapping[str, str]) -> int:
     if not wanted:
         return 0
     sql = _INSERT.format(rows="json_each(:wanted)" if db.dialect.name == "sqlite" else _ROWS_ON_POSTGRES)
-    return db.execute(text(sql), {"job_id": job_id, "wanted": json.dumps(wanted, sort_keys=True)}).rowcount
+    return db.execute(
+        text(sql), {"job_id": job_id, "wanted": orjson.dumps(wanted, option=orjson.OPT_SORT_KEYS).decode()}
+    ).rowcount
 
 
 _INSERT = """

@@ -101,16 +101,17 @@ def newest_rows(connection: DuckDBPyConnection, task: str, which: Which) -> Duck
 
 def answer_fields(connection: DuckDBPyConnection, task: str) -> list[str]:
     """The columns of the task's table that are of its answers."""
-    return [name for name in _columns(connection, task) if name not in OWN_COLUMNS]
+    return [name for name in columns_of(connection, task) if name not in OWN_COLUMNS]
 
 
-def _columns(connection: DuckDBPyConnection, table: str) -> list[str]:
+def columns_of(connection: DuckDBPyConnection, table: str) -> dict[str, str]:
+    """The table's columns and their types, in order; none where there is no such table."""
     rows = connection.execute(_COLUMNS, [table]).fetchall()
-    return [str(name) for (name,) in rows]
+    return {str(name): str(kind) for name, kind in rows}
 
 
 _COLUMNS = """
-    SELECT column_name
+    SELECT column_name, data_type
     FROM duckdb_columns()
     WHERE table_name = ? AND database_name = current_database()
     ORDER BY column_index
@@ -173,8 +174,8 @@ def dimensions(connection: DuckDBPyConnection, task: str, model: str) -> int | N
 
 def make_table(connection: DuckDBPyConnection, task: str, answer_columns: Mapping[str, str]) -> None:
     """Makes the task's table and view, or widens them by the fields that are new."""
-    known = set(_columns(connection, task))
-    if known >= answer_columns.keys() and known:
+    known = columns_of(connection, task)
+    if known.keys() >= answer_columns.keys() and known:
         return  # a view that is made anew would be a change of the schema at each batch
     if not known:
         _make(connection, task, answer_columns)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import orjson
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -39,13 +40,13 @@ _TRIES = """
 
 def answered(connection: DuckDBPyConnection, fingerprints: Sequence[str]) -> set[str]:
     """Those of the fingerprints that have an answer, in whatever job."""
-    rows = connection.execute(_ANSWERED, {"fingerprints": json.dumps(list(fingerprints))}).fetchall()
+    rows = connection.execute(_ANSWERED, {"fingerprints": orjson.dumps(list(fingerprints)).decode()}).fetchall()
     return {str(fingerprint) for (fingerprint,) in rows}
 
 
 def tries(connection: DuckDBPyConnection, fingerprints: Sequence[str]) -> dict[str, int]:
     """How often each was sent, over all jobs; not counted: cancelled, or in a batch larger than the queue."""
-    rows = connection.execute(_TRIES, {"fingerprints": json.dumps(list(fingerprints))}).fetchall()
+    rows = connection.execute(_TRIES, {"fingerprints": orjson.dumps(list(fingerprints)).decode()}).fetchall()
     return {str(fingerprint): int(count) for fingerprint, count in rows}
 
 

@@ -33,9 +33,10 @@ def custom_id(record_id: str, part: int = 0) -> str:
 
 
 def _readable(record_id: str) -> str | None:
-    if issue := _ISSUE.fullmatch(record_id):
+    if "#" in record_id and (issue := _ISSUE.fullmatch(record_id)):
         name = f"{issue['owner']}_{issue['name']}_issue_{issue['number']}"
         return name if len(name) <= LONGEST else None
-    looks_like_another = "_issue_" in record_id or _HASHED.search(record_id)
-    plain = _SAFE.fullmatch(record_id) and len(record_id) <= LONGEST and not looks_like_another
-    return record_id if plain else None
+    if len(record_id) > LONGEST or not _SAFE.fullmatch(record_id):
+        return None
+    looks_like_another = "_issue_" in record_id or (record_id[-17:-16] == "-" and _HASHED.search(record_id))
+    return None if looks_like_another else record_id

@@ -26,21 +26,17 @@ WINDOW_MEMORY = "128MB"
 class Prepared:
     """A selection as SQL that has been checked against the warehouse.
 
-    `selected` gives all of it, `wanted` what is to be asked about. Where that is much, `keys` gives its ids with their
-    places, from 0, and `window` the records of the places `$first` to `$last` of a table `_asked` of these.
+    `count` are the records of all of it, the answered ones included; `wanted` gives what is to be asked about. Where
+    that is much, `keys` gives its ids with their places, from 0, and `window` the records of the places `$first` to
+    `$last` of a table `_asked` of these.
     """
 
-    selected: str
+    count: int
     wanted: str
     keys: str
     window: str
     parameters: Mapping[str, object]
     columns: tuple[str, ...]
-
-    def count_selected(self, connection: DuckDBPyConnection) -> int:
-        """Records that the selection gives, the answered ones included."""
-        row = connection.execute(f"SELECT count(*) FROM ({self.selected})", self.bound(self.selected)).fetchone()  # noqa: S608 - our own text
-        return cast("tuple[int]", row)[0]
 
     def batches(self, connection: DuckDBPyConnection) -> Generator[pa.RecordBatch]:
         """The records to ask about, in chunks: the prompt's columns, and `record_id, repo, night, content_hash`.
@@ -48,15 +44,15 @@ class Prepared:
         Where they are many, their ids alone are put in order, and their texts are read window by window: DuckDB would
         hold all of them to sort them (1 million records of 700 characters: 2 GB).
         """
-        if self.count_selected(connection) <= WINDOW:
-            result = connection.execute(self.wanted, self.bound(self.wanted))
+        if self.count <= WINDOW:
+            result = connection.execute(self.wanted, bound(self.parameters, self.wanted))
             yield from result.to_arrow_reader(CHUNK)
             return
-        connection.execute(f"CREATE OR REPLACE TEMP TABLE _asked AS {self.keys}", self.bound(self.keys))
+        connection.execute(f"CREATE OR REPLACE TEMP TABLE _asked AS {self.keys}", bound(self.parameters, self.keys))
         ((count,),) = connection.execute("SELECT count(*) FROM _asked").fetchall()
         with _little_memory(connection) as all_of_it:
             for start in range(0, count, WINDOW):
-                places = {**self.bound(self.window), "first": start, "last": start + WINDOW - 1}
+                places = {**bound(self.parameters, self.window), "first": start, "last": start + WINDOW - 1}
                 yield from self._window(connection, places, all_of_it)
         connection.execute("DROP TABLE _asked")
 
@@ -77,9 +73,10 @@ class Prepared:
         for batch in self.batches(connection):
             yield cast("list[dict[str, object]]", batch.to_pylist())
 
-    def bound(self, sql: str) -> dict[str, object]:
-        """Those of the parameters that `sql` names."""
-        return {name: value for name, value in self.parameters.items() if f"${name}" in sql}
+
+def bound(parameters: Mapping[str, object], sql: str) -> dict[str, object]:
+    """Those of the parameters that `sql` names."""
+    return {name: value for name, value in parameters.items() if f"${name}" in sql}
 
 
 @contextmanager

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
+from functools import cache
 from typing import TYPE_CHECKING, cast
 
 from batch_pipeline.batches.requests.foreign_query import ASKED_FOR, PLACE, ask_for, describe
 from batch_pipeline.batches.requests.orders import order_by
-from batch_pipeline.batches.requests.prepared import Prepared
+from batch_pipeline.batches.requests.prepared import Prepared, bound
 from batch_pipeline.batches.requests.selection import Selection, Which
 from batch_pipeline.errors import InvalidSelection, InvalidTask
 from batch_pipeline.tasks.task import BatchTask
-from batch_pipeline.warehouse.answers import type_of_column
+from batch_pipeline.warehouse.answers import columns_of
 from batch_pipeline.warehouse.names import quoted, text_literal
 from batch_pipeline.warehouse.rows import is_of_rows
 
@@ -67,17 +68,16 @@ def prepare(
         _check_columns(task, columns)
     else:
         records, columns = f"FROM {ASKED_FOR}", ask_for(connection, task, selection.sql, seconds)
-    _check_answer_columns(connection, task)
+    answered = _check_answer_columns(connection, task)
     selected = _selected(task, selection, records, columns)
     used = task.columns or tuple(name for name in columns if name not in ("record_id", "repo", "night"))
-    prepared = Prepared(
-        selected=selected,
-        **_wanted(connection, task, selection, selected, used, columns),
-        parameters=_parameters(task, selection),
+    parameters = _parameters(task, selection)
+    return Prepared(
+        count=_count(connection, task, selection, selected, parameters),
+        **_wanted(task, selection, selected, used, columns, answered=answered),
+        parameters=parameters,
         columns=used,
     )
-    _check_record_ids(connection, task, selection, prepared)
-    return prepared
 
 
 def _columns_of(connection: DuckDBPyConnection, task: BatchTask) -> dict[str, str]:
@@ -100,20 +100,28 @@ def _check_columns(task: BatchTask, columns: Mapping[str, str]) -> None:
         )
 
 
-def _check_answer_columns(connection: DuckDBPyConnection, task: BatchTask) -> None:
+def _check_answer_columns(connection: DuckDBPyConnection, task: BatchTask) -> bool:
+    """Whether the task has a table of answers."""
     if is_of_rows(connection, task.name):
         raise InvalidTask(f"Task `{task.name}`: the table of that name holds rows that were loaded; rename the task.")
+    known = columns_of(connection, task.name)
     for name, kind in task.answer_columns.items():
-        there = type_of_column(connection, task.name, name)
-        if there is not None and there != _normal_type(connection, kind):
+        there = known.get(name)
+        if there is not None and there != _normal_type(kind):
             raise InvalidTask(
                 f"Task `{task.name}`: column `{name}` of its table is {there}, and the answer's field now is {kind}. "
                 "Give the field another name: a table is widened, never rewritten."
             )
+    return bool(known)
 
 
-def _normal_type(connection: DuckDBPyConnection, kind: str) -> str:
-    row = connection.execute(f"SELECT typeof(CAST(NULL AS {kind}))").fetchone()
+@cache
+def _normal_type(kind: str) -> str:
+    """As DuckDB writes it."""
+    import duckdb
+
+    with duckdb.connect() as connection:
+        row = connection.execute(f"SELECT typeof(CAST(NULL AS {kind}))").fetchone()
     return str(cast("tuple[str]", row)[0])
 
 
@@ -151,12 +159,13 @@ def _parameters(task: BatchTask, selection: Selection) -> dict[str, object]:
 
 
 def _wanted(
-    connection: DuckDBPyConnection,
     task: BatchTask,
     selection: Selection,
     selected: str,
     used: tuple[str, ...],
     columns: Mapping[str, str],
+    *,
+    answered: bool,
 ) -> dict[str, str]:
     content = ", ".join(f"CAST({quoted(name)} AS VARCHAR)" for name in used)
     own = [
@@ -177,7 +186,7 @@ def _wanted(
             FROM selected
         )
     """  # noqa: S608 - names are quoted, values are bound
-    asked = f"FROM hashed {_not_answered(connection, task, selection.which)} ORDER BY place {limit}"
+    asked = f"FROM hashed {_not_answered(task, selection.which) if answered else ''} ORDER BY place {limit}"
     keys = f"""{hashed}, asked AS (SELECT record_id, place {asked})
         SELECT record_id, row_number() OVER (ORDER BY place) - 1 AS place FROM asked
     """  # noqa: S608 - the same
@@ -200,8 +209,8 @@ def _order(task: BatchTask, selection: Selection, columns: Mapping[str, str]) ->
     return task.order if selection.sql is None else PLACE
 
 
-def _not_answered(connection: DuckDBPyConnection, task: BatchTask, which: Which) -> str:
-    if which == "all" or type_of_column(connection, task.name, "record_id") is None:
+def _not_answered(task: BatchTask, which: Which) -> str:
+    if which == "all":
         return ""
     same = {
         "new": "AND answered.content_hash = hashed.content_hash",
@@ -214,16 +223,23 @@ def _not_answered(connection: DuckDBPyConnection, task: BatchTask, which: Which)
         )"""  # noqa: S608 - names are quoted, values are bound
 
 
-def _check_record_ids(
-    connection: DuckDBPyConnection, task: BatchTask, selection: Selection, prepared: Prepared
-) -> None:
-    twice = f"""
-        SELECT record_id FROM ({prepared.selected})
-        GROUP BY record_id HAVING count(*) > 1 OR record_id IS NULL
-        LIMIT 1
+def _count(
+    connection: DuckDBPyConnection,
+    task: BatchTask,
+    selection: Selection,
+    selected: str,
+    parameters: Mapping[str, object],
+) -> int:
+    """Records of the selection, each with an id of its own."""
+    ids = f"""
+        SELECT coalesce(sum(times), 0), coalesce(max(times), 0), arg_max(record_id, times), bool_or(record_id IS NULL)
+        FROM (SELECT record_id, count(*) AS times FROM ({selected}) GROUP BY record_id)
     """  # noqa: S608 - our own text
-    if row := connection.execute(twice, prepared.bound(twice)).fetchone():
-        told = f"record_id {text_literal(row[0])} more than once, or not at all; it must be there, and be unique"
+    ((count, most, which, nameless),) = connection.execute(ids, bound(parameters, ids)).fetchall()
+    if most > 1 or nameless:
+        which = None if nameless else which
+        told = f"record_id {text_literal(which)} more than once, or not at all; it must be there, and be unique"
         if selection.sql is not None:
             raise InvalidSelection(f"The query gives {told}.")
         raise InvalidTask(f"Task `{task.name}`: its records give {told} within the task.")
+    return int(count)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, cast
 
 from batch_pipeline.batches.money.tokens import TokenCounter
 from batch_pipeline.batches.requests.asking import Asking
-from batch_pipeline.batches.requests.prepared import CHUNK
+from batch_pipeline.batches.requests.prepared import CHUNK, bound
 from batch_pipeline.batches.requests.request_files import Input, Request
 from batch_pipeline.batches.requests.select import connection_for, prepare
 from batch_pipeline.batches.simulation.work import Work
@@ -79,9 +79,9 @@ def sample(pipeline: Pipeline, order: Order, snapshot: TaskSnapshot, counter: To
 
 def _count(connection: DuckDBPyConnection, prepared: Prepared) -> int:
     sql = f"SELECT count(*) FROM ({prepared.wanted})"  # noqa: S608 - our own text
-    return cast("tuple[int]", connection.execute(sql, prepared.bound(sql)).fetchone())[0]
+    return cast("tuple[int]", connection.execute(sql, bound(prepared.parameters, sql)).fetchone())[0]
 
 
 def _some(connection: DuckDBPyConnection, prepared: Prepared) -> Iterator[pa.RecordBatch]:
     sql = f"FROM ({prepared.wanted}) USING SAMPLE reservoir({SAMPLED} ROWS) REPEATABLE (1)"
-    yield from connection.execute(sql, prepared.bound(sql)).to_arrow_reader(CHUNK)
+    yield from connection.execute(sql, bound(prepared.parameters, sql)).to_arrow_reader(CHUNK)

@@ -69,7 +69,7 @@ def test_a_query_is_run_once_so_that_what_it_gives_it_gives_once(notes: Pipeline
             prepared = prepare(connection, mood, selection)
             twice = [[dict(row) for rows in prepared.stream(connection) for row in rows] for _ in range(2)]
             assert twice[0] == twice[1]
-            assert prepared.count_selected(connection) == len(twice[0])
+            assert prepared.count == len(twice[0])
 
 
 @pytest.mark.parametrize(
