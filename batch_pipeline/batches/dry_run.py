@@ -12,7 +12,7 @@ from batch_pipeline.batches.plan import Order, estimator_for, job_of, limits_of,
 from batch_pipeline.batches.requests import asking
 from batch_pipeline.batches.requests.counting import counting, one_late
 from batch_pipeline.batches.requests.planner import Planner
-from batch_pipeline.batches.requests.request_files import Limits, Request
+from batch_pipeline.batches.requests.request_files import Limits, Requests
 from batch_pipeline.batches.requests.select import connection_for, prepare
 from batch_pipeline.ledger import fingerprints
 from batch_pipeline.ledger.fingerprints import Holder
@@ -70,7 +70,7 @@ def dry_run(pipeline: Pipeline, order: Order, sql_seconds: float | None = None) 
                 requests = decided.requests()
                 files.add(requests)
                 for each in (paid, batch, realtime):
-                    each.add([request.input_tokens for request in requests])
+                    each.add(requests.tokens)
     total = paid.result()
     planned = replace(
         planner.tally.on(job, prepared.count),
@@ -112,9 +112,8 @@ class _Files:
     _inputs: int = field(default=0, init=False)
     _bytes: int = field(default=0, init=False)
 
-    def add(self, requests: Iterable[Request]) -> None:
-        for request in requests:
-            size, inputs = len(request.line), len(request.inputs)
+    def add(self, requests: Requests) -> None:
+        for size, inputs in zip(map(len, requests.lines), requests.counts, strict=True):
             many = self._inputs + inputs > self.limits.max_requests
             if many or self._bytes + size > self.limits.max_bytes or not self.count:
                 self.count, self._inputs, self._bytes = self.count + 1, 0, 0

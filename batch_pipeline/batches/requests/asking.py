@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, cast
 import orjson
 
 from batch_pipeline.batches.money.tokens import TokenCounter, framing_tokens
-from batch_pipeline.batches.requests.candidates import CHUNK_BYTES, Asked, Chunk
+from batch_pipeline.batches.requests.candidates import CHUNK_BYTES, Asked, Chunk, Records
 from batch_pipeline.batches.requests.content import for_model, in_form_of, media_tokens, text_of, turns_in_form_of
 from batch_pipeline.batches.requests.counting import Counting, Counts
 from batch_pipeline.batches.requests.custom_id import custom_id
 from batch_pipeline.batches.requests.envelope import Envelope, Turns
-from batch_pipeline.batches.requests.rendering import Columns, column_filler, renderer
+from batch_pipeline.batches.requests.rendering import column_filler, renderer
 from batch_pipeline.batches.requests.request_files import Input, Request
 from batch_pipeline.batches.requests.text_asking import TextAsking
 from batch_pipeline.tasks.content import Content, Messages, UnusableRecord
@@ -96,7 +96,7 @@ class Asking:
             return
         length = max(1, batch.num_rows * CHUNK_BYTES // max(batch.nbytes, CHUNK_BYTES))
         for start in range(0, batch.num_rows, length):
-            yield self._texts.chunk(cast(Columns, batch.slice(start, length).to_pydict()))
+            yield self._texts.chunk(batch.slice(start, length))
 
     def _begin_constant(self, counting: Counting) -> Counts:
         counts = counting.begin([orjson.dumps(self._envelope.constant_text)])
@@ -150,7 +150,7 @@ class Asking:
             return [tokens + more for tokens, more in zip(counted, media, strict=True)]
 
         return Chunk(
-            records=gathered.records,
+            records=Records.of(gathered.records),
             lines={fp: self._envelope.line(ids[fp], body) for fp, body in gathered.bodies.items()},
             custom_ids=ids,
             input_tokens=lambda wanted: partial(count, wanted),
@@ -162,8 +162,7 @@ class Asking:
         requests: list[Request] = []
         for group in packs(inputs):
             bodies = b",".join(gathered.bodies[each.fingerprint][1:-1] for each in group)
-            first = group[0].custom_id
-            requests.append(Request(first, self._envelope.line(first, b"[%b]" % bodies), tuple(group)))
+            requests.append(Request(self._envelope.line(group[0].custom_id, b"[%b]" % bodies), tuple(group)))
         return requests
 
 

@@ -8,19 +8,23 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import orjson
 
 from batch_pipeline.batches.files import JobFolder
 from batch_pipeline.batches.money.tokens import TokenCounter
+from batch_pipeline.batches.requests.columns import columns_of
 from batch_pipeline.batches.requests.counting import Counts
 from batch_pipeline.batches.requests.envelope import doubled_limit
 from batch_pipeline.batches.requests.prepared import CHUNK
-from batch_pipeline.batches.requests.request_files import Input, Request
+from batch_pipeline.batches.requests.request_files import Input, Request, Requests
 from batch_pipeline.tasks.content import UnusableRecord
 from batch_pipeline.tasks.snapshot import EMBEDDINGS
 from batch_pipeline.warehouse import plan_index
+
+if TYPE_CHECKING:
+    from batch_pipeline.batches.requests.columns import Column
 
 CHUNK_BYTES = 64 * 1024 * 1024
 """What is asked is in memory this much at a time, where fewer records ask for more: images, documents."""
@@ -41,6 +45,28 @@ class Asked(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Records:
+    """Many of them, column by column."""
+
+    record_id: Sequence[str]
+    repo: Column
+    night: Column
+    content_hash: Column
+    part: Sequence[int]
+    fingerprint: Sequence[str]
+    custom_id: Sequence[str]
+    before: Sequence[str | None] | None = None
+
+    def __len__(self) -> int:
+        return len(self.record_id)
+
+    @classmethod
+    def of(cls, rows: Sequence[Asked]) -> Records:
+        """The columns of these rows."""
+        return cls(*cast("list[Any]", columns_of(rows, Asked._fields)))
+
+
+@dataclass(frozen=True, slots=True)
 class OpenRequest:
     """A request of an attempt that goes again, and the records that it would answer."""
 
@@ -55,7 +81,7 @@ class OpenRequest:
 class Chunk:
     """Records, and by fingerprint the line that would be sent for them; identical requests are one already."""
 
-    records: Sequence[Asked]
+    records: Records
     lines: Mapping[str, bytes]
     custom_ids: Mapping[str, str]
     input_tokens: Callable[[Sequence[str]], Counts]
@@ -65,11 +91,12 @@ class Chunk:
     pack: Callable[[Sequence[Input]], list[Request]] | None = None
     """Puts many inputs into one request; each has its own where there is none."""
 
-    def requests(self, inputs: Sequence[Input]) -> list[Request]:
-        """The requests that ask for these inputs."""
+    def requests(self, fingerprints: Sequence[str], input_tokens: Sequence[int]) -> Requests:
+        """The requests that ask for these inputs, of which the tokens are counted."""
+        names = [self.custom_ids[fingerprint] for fingerprint in fingerprints]
         if self.pack is not None:
-            return self.pack(inputs)
-        return [Request(each.custom_id, self.lines[each.fingerprint], (each,)) for each in inputs]
+            return Requests.of(self.pack(list(map(Input, names, fingerprints, input_tokens))))
+        return Requests([self.lines[fingerprint] for fingerprint in fingerprints], names, fingerprints, input_tokens)
 
 
 def again(
@@ -101,7 +128,7 @@ def _again(going: Mapping[str, OpenRequest], bodies: dict[str, bytes], counter: 
         return lambda: [going[fp].input_tokens or counter.count(bodies[fp].decode()) for fp in wanted]
 
     asked = [record for request in going.values() for record in request.records]
-    return Chunk(asked, bodies, {fp: request.custom_id for fp, request in going.items()}, tokens)
+    return Chunk(Records.of(asked), bodies, {fp: request.custom_id for fp, request in going.items()}, tokens)
 
 
 def _inputs(folder: JobFolder) -> Iterator[bytes]:

@@ -7,17 +7,21 @@ wants a batch's rows (`WHERE batch = $number`) reads these groups alone.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
+from batch_pipeline.batches.requests.columns import columns_of, picked
 from batch_pipeline.warehouse import plan_index
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from batch_pipeline.batches.requests.columns import Column
 
 Share = Literal["sent", "reused", "waiting", "unsendable"]
 """How a record gets its answer: by a request of this job; by an answer bought before; by another job's request that
@@ -25,14 +29,17 @@ is in flight; or not, since its request is too large for any file, or can't be m
 
 
 class Placed(NamedTuple):
-    """One input of a request: the `line` of its file that it is in, from 1, and its `position` there, from 0."""
+    """Inputs of requests, column by column.
 
-    custom_id: str
-    batch: int
-    line: int
-    position: int
-    fingerprint: str
-    input_tokens: int
+    Each is in a `line` of its file, from 1, and has a `position` there, from 0.
+    """
+
+    custom_id: Sequence[str]
+    batch: Sequence[int]
+    line: Sequence[int]
+    position: Sequence[int]
+    fingerprint: Sequence[str]
+    input_tokens: Sequence[int]
 
 
 class RecordRow(NamedTuple):
@@ -49,6 +56,38 @@ class RecordRow(NamedTuple):
     code: str | None = None
     note: str | None = None
     """Why it is not sent, as a word and as a sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordRows:
+    """Many of them, column by column."""
+
+    record_id: Column
+    repo: Column
+    night: Column
+    content_hash: Column
+    part: Column
+    fingerprint: Column
+    custom_id: Sequence[str]
+    share: Sequence[Share]
+    code: Column
+    note: Column
+
+    def __len__(self) -> int:
+        return len(self.share)
+
+    @classmethod
+    def of(cls, rows: Iterable[RecordRow]) -> RecordRows:
+        """The columns of these rows."""
+        return cls(*cast("list[Any]", columns_of(rows, RecordRow._fields)))
+
+    def at(self, places: Sequence[int]) -> RecordRows:
+        """Those at these places."""
+        return RecordRows(*cast("list[Any]", [picked(column, places) for column in self.columns()]))
+
+    def columns(self) -> list[Column]:
+        """All of them, in their order."""
+        return [getattr(self, name) for name in RecordRow._fields]
 
 
 class Indexes:
@@ -77,19 +116,19 @@ class Indexes:
     ) -> bool | None:
         return self._stack.__exit__(kind, error, at)
 
-    def add(self, placed: Sequence[Placed], records: Sequence[RecordRow]) -> None:
+    def add(self, placed: Sequence[Placed], records: RecordRows) -> None:
         """Takes requests as they were put into files, and records that they or earlier ones answer."""
-        self._requests.write(_table(list(zip(*placed, strict=True)), request_schema()))
-        batches = {row.custom_id: row.batch for row in placed}
-        marks = [batches.get(row.custom_id) if row.share == "sent" else None for row in records]
-        columns = [*zip(*records, strict=True), marks] if records else []
-        self._records.write(self._without_strays(_table(columns, record_schema())))
+        columns = [[value for part in parts for value in part] for parts in zip(*placed, strict=True)]
+        self._requests.write(_table(columns or [()] * len(Placed._fields), request_schema()))
+        batches = {name: part.batch[0] for part in placed for name in part.custom_id}
+        sent = zip(records.custom_id, records.share, strict=True)
+        marks = [batches.get(name) if share == "sent" else None for name, share in sent]
+        self._records.write(self._without_strays(_table([*records.columns(), marks], record_schema()), records, marks))
         self._by_batch.update(mark for mark in marks if mark is not None)
 
-    def _without_strays(self, table: pa.Table) -> pa.Table:
+    def _without_strays(self, table: pa.Table, records: RecordRows, marks: Sequence[int | None]) -> pa.Table:
         """Puts aside those of the records whose request is of an earlier call."""
-        sent_by = zip(table["share"].to_pylist(), table["batch"].to_pylist(), strict=True)
-        strays = [share == "sent" and batch is None for share, batch in sent_by]
+        strays = [mark is None and share == "sent" for mark, share in zip(marks, records.share, strict=True)]
         if not any(strays):
             return table
         if self._strays is None:
@@ -140,10 +179,12 @@ def record_schema() -> pa.Schema:
     return pa.schema(list(columns.items()))
 
 
-def _table(columns: Sequence[Sequence[object]], schema: pa.Schema) -> pa.Table:
-    """The columns as they are to be written; none where there is no row."""
+def _table(columns: Sequence[Column], schema: pa.Schema) -> pa.Table:
+    """The columns as they are to be written."""
     import pyarrow as pa
 
-    filled = columns or [()] * len(schema.names)
-    arrays = [pa.array(column, kind) for column, kind in zip(filled, schema.types, strict=True)]
+    arrays = [
+        column.cast(kind) if isinstance(column, pa.Array) else pa.array(column, kind)
+        for column, kind in zip(columns, schema.types, strict=True)
+    ]
     return pa.Table.from_arrays(arrays, schema=schema)

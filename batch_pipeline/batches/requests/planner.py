@@ -6,17 +6,17 @@ Taken before looked up, freed after committed: see `docs/how-it-works.md`, "What
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Generator, Iterable, Mapping
+from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.points import reach
 from batch_pipeline.batches.requests import prepared
 from batch_pipeline.batches.requests.candidates import CHUNK_BYTES, Chunk
 from batch_pipeline.batches.requests.counting import Counts
-from batch_pipeline.batches.requests.indexes import RecordRow, Share
-from batch_pipeline.batches.requests.request_files import Input, Limits, Request
+from batch_pipeline.batches.requests.indexes import RecordRows, Share
+from batch_pipeline.batches.requests.request_files import Limits, Requests
 from batch_pipeline.ledger import fingerprints, jobs
 from batch_pipeline.ledger.fingerprints import Holder
 from batch_pipeline.ledger.jobs import Job
@@ -65,15 +65,13 @@ class Decided:
     chunk: Chunk
     send: list[str]
     counts: Counts
-    records: list[RecordRow]
+    records: RecordRows
     waiting: list[bytes]
     """The lines that are waited for."""
 
-    def requests(self) -> list[Request]:
+    def requests(self) -> Requests:
         """What to send, as soon as its tokens are counted."""
-        names = self.chunk.custom_ids
-        counted = zip(self.send, self.counts(), strict=True)
-        return self.chunk.requests([Input(names[fp], fp, count) for fp, count in counted])
+        return self.chunk.requests(self.send, self.counts())
 
 
 class Planner:
@@ -156,16 +154,24 @@ class Planner:
             fingerprints.wait_for(db, self._job.job_id, waiting)
             fingerprints.free(db, self._job.job_id, not_sent)
 
-    def _records(self, chunk: Chunk, shares: Mapping[str, Share], mine: Mapping[str, str]) -> list[RecordRow]:
-        rows: list[RecordRow] = []
-        for record in chunk.records:
-            fp = record.fingerprint
-            if (share := shares.get(fp)) is None:
-                continue
-            request = (mine.get(fp) or chunk.custom_ids[fp]) if share == "sent" else record.custom_id
-            code, note = self._why_not(chunk, fp) if share == "unsendable" else (None, None)
-            rows.append(RecordRow(*record[:5], fp, request, share, code, note))
-        return rows
+    def _records(self, chunk: Chunk, shares: Mapping[str, Share], mine: Mapping[str, str]) -> RecordRows:
+        """Those with a share; who is sent is answered by the first of identical requests."""
+        asked, ids = chunk.records, {**chunk.custom_ids, **mine}
+        found = [shares.get(fingerprint) for fingerprint in asked.fingerprint]
+        places = zip(found, asked.fingerprint, asked.custom_id, strict=True)
+        names = [ids[fingerprint] if share == "sent" else own for share, fingerprint, own in places]
+        why: Sequence[tuple[str | None, str | None]] = [(None, None)] * len(found)
+        if "unsendable" in found:
+            unsendable = zip(found, asked.fingerprint, strict=True)
+            why = [self._why_not(chunk, fp) if share == "unsendable" else (None, None) for share, fp in unsendable]
+        rows = RecordRows(
+            *(asked.record_id, asked.repo, asked.night, asked.content_hash, asked.part, asked.fingerprint),
+            names,
+            cast("list[Share]", found),
+            [code for code, _ in why],
+            [note for _, note in why],
+        )
+        return rows.at([place for place, share in enumerate(found) if share]) if None in found else rows
 
     def _why_not(self, chunk: Chunk, fingerprint: str) -> tuple[str, str]:
         if (unusable := chunk.unusable.get(fingerprint)) is not None:
@@ -174,14 +180,15 @@ class Planner:
         why = f"the request has {size:,} bytes, and a file may have {most:,}: shorten it with truncate_at"
         return "request_too_large", why
 
-    def _count(self, chunk: Chunk, records: list[RecordRow]) -> None:
-        self.tally.seen += len({record.record_id for record in chunk.records})
+    def _count(self, chunk: Chunk, records: RecordRows) -> None:
+        self.tally.seen += len(set(chunk.records.record_id))
         self.tally.records += len(records)
         self.tally.given_up += len(chunk.records) - len(records)
-        self.tally.by_share.update(record.share for record in records)
-        if chunk.records and chunk.records[0].before is not None:  # all of an attempt have, and none of a job
-            planned = {record.record_id for record in records}
-            self.tally.taken.update(r.before for r in chunk.records if r.before is not None and r.record_id in planned)
+        self.tally.by_share.update(records.share)
+        if chunk.records.before is not None:
+            planned = set(cast("Sequence[str]", records.record_id))
+            before = zip(chunk.records.record_id, chunk.records.before, strict=True)
+            self.tally.taken.update(outcome for name, outcome in before if outcome is not None and name in planned)
 
 
 def _groups(chunks: Iterable[Chunk]) -> Generator[list[Chunk]]:
@@ -198,11 +205,11 @@ def _groups(chunks: Iterable[Chunk]) -> Generator[list[Chunk]]:
         yield group
 
 
-def _still_wanted(rows: list[RecordRow], chunk: Chunk) -> list[RecordRow]:
+def _still_wanted(rows: RecordRows, chunk: Chunk) -> RecordRows:
     """Without records of which some parts were given up, and all others were answered: nothing is left to do."""
-    kept = {(row.record_id, row.part) for row in rows}
-    incomplete = {record.record_id for record in chunk.records if (record.record_id, record.part) not in kept}
-    if not incomplete:
-        return rows
-    going = {row.record_id for row in rows if row.share != "reused"}
-    return [row for row in rows if row.record_id not in incomplete or row.record_id in going]
+    ids = cast("Sequence[str]", rows.record_id)
+    kept = set(zip(ids, cast("Sequence[int]", rows.part), strict=True))
+    asked = zip(chunk.records.record_id, chunk.records.part, strict=True)
+    incomplete = {name for name, part in asked if (name, part) not in kept}
+    going = {name for name, share in zip(ids, rows.share, strict=True) if share != "reused"}
+    return rows.at([place for place, name in enumerate(ids) if name not in incomplete or name in going])

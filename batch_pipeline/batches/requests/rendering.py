@@ -11,8 +11,8 @@ from batch_pipeline.errors import InvalidTask
 from batch_pipeline.tasks.content import Content, UnusableRecord
 from batch_pipeline.tasks.task import BatchTask, Record
 
-Columns = Mapping[str, Sequence[object]]
-"""Records by column."""
+Columns = Callable[[str], Sequence[object]]
+"""Gives a column of records by its name."""
 
 Rendered = tuple[int, Content | UnusableRecord]
 """The number of the part, from 0, and what is asked of it, or why nothing can be."""
@@ -91,7 +91,7 @@ def column_filler(prompt: str, truncate_at: Mapping[str, int]) -> Callable[[Colu
             if literal:
                 parts.append(repeat(literal))
             if name:
-                parts.append(_texts(columns[name], name, length, form))
+                parts.append(_texts(columns(name), name, length, form))
         return ["".join(texts) for texts in zip(*parts, strict=False)]  # what is constant goes on for ever
 
     return fill

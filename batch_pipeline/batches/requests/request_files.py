@@ -13,12 +13,13 @@ from dataclasses import dataclass, replace
 from itertools import accumulate
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, cast
 
 from batch_pipeline.batches.files import JobFolder, half
 from batch_pipeline.batches.money.estimates import Estimate, Estimator
 from batch_pipeline.batches.points import reach
-from batch_pipeline.batches.requests.indexes import Indexes, Placed, RecordRow
+from batch_pipeline.batches.requests.columns import columns_of
+from batch_pipeline.batches.requests.indexes import Indexes, Placed, RecordRows
 from batch_pipeline.errors import PlanSuperseded
 
 
@@ -36,15 +37,58 @@ class Input(NamedTuple):
 class Request(NamedTuple):
     """One request of a plan: its line as it will be sent, and the inputs that it asks for, in their order."""
 
-    custom_id: str
     line: bytes
     inputs: tuple[Input, ...]
 
+
+@dataclass(frozen=True, slots=True)
+class Requests:
+    """Requests to send: their lines, and column by column the inputs that these ask for, one after the other.
+
+    `inputs` says how many each of them has, where not all have one.
+    """
+
+    lines: Sequence[bytes]
+    custom_ids: Sequence[str]
+    fingerprints: Sequence[str]
+    input_tokens: Sequence[int]
+    inputs: Sequence[int] | None = None
+
+    @classmethod
+    def of(cls, requests: Sequence[Request]) -> Requests:
+        """The columns of these rows."""
+        columns = columns_of((each for request in requests for each in request.inputs), Input._fields)
+        names, fingerprints, tokens = cast("Any", columns)
+        inputs = [len(request.inputs) for request in requests]
+        return cls([request.line for request in requests], names, fingerprints, tokens, inputs)
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
     @property
-    def input_tokens(self) -> int:
-        """The tokens that it was counted to have."""
-        first, *further = self.inputs
-        return first.input_tokens + sum(each.input_tokens for each in further) if further else first.input_tokens
+    def counts(self) -> Sequence[int]:
+        """How many inputs each request has."""
+        return self.inputs if self.inputs is not None else [1] * len(self.lines)
+
+    @property
+    def tokens(self) -> Sequence[int]:
+        """Input tokens of each request."""
+        if self.inputs is None:
+            return self.input_tokens
+        ends = accumulate(self.inputs)
+        return [sum(self.input_tokens[end - count : end]) for end, count in zip(ends, self.inputs, strict=True)]
+
+    def part(self, start: int, end: int) -> Requests:
+        """The requests from `start` on, to before `end`."""
+        if (start, end) == (0, len(self)):
+            return self
+        if self.inputs is None:
+            first, last, inputs = start, end, None
+        else:
+            first, last = sum(self.inputs[:start]), sum(self.inputs[:end])
+            inputs = self.inputs[start:end]
+        columns = (column[first:last] for column in (self.custom_ids, self.fingerprints, self.input_tokens))
+        return Requests(self.lines[start:end], *cast("tuple[Any, Any, Any]", tuple(columns)), inputs)
 
 
 @dataclass(frozen=True)
@@ -101,9 +145,9 @@ class RequestFiles:
     ) -> bool | None:
         return self._stack.__exit__(kind, error, at)
 
-    def add(self, requests: Sequence[Request], records: Sequence[RecordRow], waiting: Sequence[bytes]) -> None:
+    def add(self, requests: Requests, records: RecordRows, waiting: Sequence[bytes]) -> None:
         """Takes more requests to send, more records, and the lines of requests that are waited for."""
-        self._indexes.add([row for part in self._place(requests) for row in part], records)
+        self._indexes.add(list(self._place(requests)), records)
         self._waiting.writelines(waiting)
 
     def commit(self) -> list[FilePlan]:
@@ -121,18 +165,15 @@ class RequestFiles:
                 raise PlanSuperseded(f"{final} is there already: another process plans this job.")
         return [replace(file, records=records[file.number]) for file in self._done]
 
-    def _place(self, requests: Sequence[Request]) -> Generator[list[Placed]]:
-        """Puts the requests into files; gives a row for each of their inputs."""
+    def _place(self, requests: Requests) -> Generator[Placed]:
+        """Puts the requests into files; gives, file by file, where each of their inputs is."""
         start = 0
         while start < len(requests):
             file = self._file or self._open_file()
-            first, taken = file.lines + 1, file.take(requests[start:], self._limits)
-            yield [
-                Placed(each.custom_id, file.number, line, position, each.fingerprint, each.input_tokens)
-                for line, request in enumerate(requests[start : start + taken], first)
-                for position, each in enumerate(request.inputs)
-            ]
-            start += taken
+            first, left = file.lines + 1, requests.part(start, len(requests))
+            taken = left.part(0, file.take(left, self._limits))
+            yield _placed(taken, file.number, first)
+            start += len(taken)
             if start < len(requests):
                 self._finish_file()
 
@@ -153,6 +194,18 @@ class RequestFiles:
         return temporary
 
 
+def _placed(requests: Requests, number: int, first: int) -> Placed:
+    """The requests' inputs, from line `first` of the file `number` on."""
+    lines: Sequence[int] = range(first, first + len(requests))
+    if requests.inputs is None:
+        positions: Sequence[int] = [0] * len(requests)
+    else:
+        lines = [line for line, count in zip(lines, requests.inputs, strict=True) for _ in range(count)]
+        positions = [position for count in requests.inputs for position in range(count)]
+    names = requests.custom_ids
+    return Placed(names, [number] * len(names), lines, positions, requests.fingerprints, requests.input_tokens)
+
+
 class _RequestFile:
     """One file while it is being written."""
 
@@ -171,11 +224,11 @@ class _RequestFile:
         """Lines that it has."""
         return len(self._tokens)
 
-    def take(self, requests: Sequence[Request], limits: Limits) -> int:
+    def take(self, requests: Requests, limits: Limits) -> int:
         """Writes as many of the requests as there is room for, in their order; one at least where it is empty."""
-        tokens = [request.input_tokens for request in requests]
-        sizes = list(accumulate((len(request.line) for request in requests), initial=self._bytes))
-        inputs = list(accumulate((len(request.inputs) for request in requests), initial=self._inputs))
+        tokens = requests.tokens
+        sizes = list(accumulate(map(len, requests.lines), initial=self._bytes))
+        inputs = list(accumulate(requests.counts, initial=self._inputs))
         totals = list(accumulate(tokens, initial=self._input_tokens))
         # of sums that only grow, those within a limit come first
         taken = min(bisect_right(sizes, limits.max_bytes), bisect_right(inputs, limits.max_requests)) - 1
@@ -183,7 +236,7 @@ class _RequestFile:
             taken = min(taken, bisect_right(totals, limits.max_tokens) - 1)
         if not self._tokens:
             taken = max(taken, 1)
-        content = b"".join([request.line for request in requests[:taken]])
+        content = b"".join(requests.lines[:taken])
         self._handle.write(content)
         self._digest.update(content)
         self._bytes, self._inputs, self._input_tokens = sizes[taken], inputs[taken], totals[taken]

@@ -6,19 +6,18 @@ It comes to the same chunks as `asking.py`, column by column instead of record b
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from itertools import repeat
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import orjson
 
-from batch_pipeline.batches.requests.candidates import Asked, Chunk
+from batch_pipeline.batches.requests.candidates import Chunk, Records
 from batch_pipeline.batches.requests.counting import Counting, Counts
 from batch_pipeline.batches.requests.custom_id import custom_id
 from batch_pipeline.batches.requests.envelope import Envelope
 from batch_pipeline.batches.requests.rendering import Columns
 
 if TYPE_CHECKING:
-    from datetime import date
+    import pyarrow as pa
 
 
 class TextAsking:
@@ -39,25 +38,24 @@ class TextAsking:
         self._counter = counter
         self._constant = constant
 
-    def chunk(self, columns: Columns) -> Chunk:
+    def chunk(self, batch: pa.RecordBatch) -> Chunk:
         """What is asked of these records; identical requests are one."""
-        texts = self._fill(columns)
-        bodies = json_strings(texts)
+
+        def column(name: str) -> pa.Array[Any]:
+            return cast("pa.Array[Any]", batch.column(name))
+
+        bodies = json_strings(self._fill(lambda name: column(name).to_pylist()))
         fingerprints = self._envelope.fingerprints(bodies)
-        record_ids = [str(record_id) for record_id in columns["record_id"]]
+        record_ids = [str(record_id) for record_id in column("record_id").to_pylist()]
         names = [custom_id(record_id) for record_id in record_ids]
-        places = (
-            cast("Sequence[str | None]", columns["repo"]),
-            cast("Sequence[date | None]", columns["night"]),
-            cast("Sequence[str]", columns["content_hash"]),
-        )
-        first = {fp: place for place, fp in zip(range(len(texts) - 1, -1, -1), reversed(fingerprints), strict=True)}
+        repo, night, content_hash = (column(name) for name in ("repo", "night", "content_hash"))
+        first = dict(zip(reversed(fingerprints), range(len(bodies) - 1, -1, -1), strict=True))
         at = sorted(first.values())
         prints, ids = [fingerprints[place] for place in at], [names[place] for place in at]
         asked = [bodies[place] for place in at]
         lines = self._envelope.lines(ids, asked)
         return Chunk(
-            records=list(map(Asked, record_ids, *places, repeat(0), fingerprints, names)),
+            records=Records(record_ids, repo, night, content_hash, [0] * len(bodies), fingerprints, names),
             lines=dict(zip(prints, lines, strict=True)),
             custom_ids=dict(zip(prints, ids, strict=True)),
             input_tokens=self._tokens(prints, asked),

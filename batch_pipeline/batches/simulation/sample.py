@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, cast
 from batch_pipeline.batches.money.tokens import TokenCounter
 from batch_pipeline.batches.requests.asking import Asking
 from batch_pipeline.batches.requests.prepared import CHUNK, bound
-from batch_pipeline.batches.requests.request_files import Input, Request
+from batch_pipeline.batches.requests.request_files import Requests
 from batch_pipeline.batches.requests.select import connection_for, prepare
 from batch_pipeline.batches.simulation.work import Work
 
@@ -62,18 +62,17 @@ def sample(pipeline: Pipeline, order: Order, snapshot: TaskSnapshot, counter: To
         selected = _count(connection, prepared)
         asking = Asking(order.task, snapshot, counter)
         seen: set[str] = set()
-        requests: list[Request] = []
+        requests: list[Requests] = []
         for chunk in (chunk for batch in _some(connection, prepared) for chunk in asking.chunks(batch)):
-            seen.update(record.record_id for record in chunk.records)
+            seen.update(chunk.records.record_id)
             wanted = list(chunk.lines)
-            counted = zip(wanted, chunk.input_tokens(wanted)(), strict=True)
-            requests += chunk.requests([Input(chunk.custom_ids[fp], fp, count) for fp, count in counted])
+            requests.append(chunk.requests(wanted, chunk.input_tokens(wanted)()))
     return Sample(
         selected,
         len(seen),
-        tuple(request.input_tokens for request in requests),
-        sum(len(request.inputs) for request in requests),
-        sum(len(request.line) for request in requests),
+        tuple(tokens for each in requests for tokens in each.tokens),
+        sum(len(each.fingerprints) for each in requests),
+        sum(len(line) for each in requests for line in each.lines),
     )
 
 

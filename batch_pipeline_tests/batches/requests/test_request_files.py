@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from batch_pipeline.batches.files import JobFolder
 from batch_pipeline.batches.money.estimates import Estimator
 from batch_pipeline.batches.money.prices import PriceBook
-from batch_pipeline.batches.requests.indexes import RecordRow, Share
-from batch_pipeline.batches.requests.request_files import FilePlan, Input, Limits, Request, RequestFiles
+from batch_pipeline.batches.requests.indexes import RecordRow, RecordRows, Share
+from batch_pipeline.batches.requests.request_files import FilePlan, Input, Limits, Request, RequestFiles, Requests
 from batch_pipeline.errors import PlanSuperseded
 
 PRICE = PriceBook().price("openai", "gpt-6-luna")
@@ -29,13 +29,13 @@ def estimator() -> Estimator:
 
 
 def request(number: int, size: int) -> Request:
-    return Request(f"r{number}", b"x" * (size - 1) + b"\n", (Input(f"r{number}", f"f{number}", size),))
+    return Request(b"x" * (size - 1) + b"\n", (Input(f"r{number}", f"f{number}", size),))
 
 
 def written(folder: JobFolder, requests: list[Request], limits: Limits, chunk: int) -> list[FilePlan]:
     with RequestFiles(folder, limits, estimator) as files:
         for start in range(0, len(requests), chunk):
-            files.add(requests[start : start + chunk], [], [])
+            files.add(Requests.of(requests[start : start + chunk]), RecordRows.of([]), [])
         return files.commit()
 
 
@@ -71,7 +71,7 @@ def test_files_keep_to_the_limits_and_hold_every_line_once_in_order(
         first = next(custom_id for custom_id, batch, _ in index if batch == following.number)
         size = len(requests[int(first[1:])].line)
         assert this.estimate.requests == limits.max_requests or this.bytes + size > limits.max_bytes
-    assert [custom_id for custom_id, _, _ in index] == [request.custom_id for request in requests]
+    assert [custom_id for custom_id, _, _ in index] == [request.inputs[0].custom_id for request in requests]
     assert [line for _, _, line in index] == [n for plan in plans for n in range(1, plan.estimate.requests + 1)]
 
 
@@ -99,7 +99,7 @@ def test_files_that_are_there_are_never_replaced(tmp_path: Path) -> None:
 def test_what_is_not_committed_leaves_nothing(tmp_path: Path) -> None:
     folder = JobFolder(tmp_path, "job")
     with RequestFiles(folder, Limits(10, 100), estimator) as files:
-        files.add([request(1, 10)], [RecordRow("a", None, None, "h", 0, "f1", "r1", "sent")], [b"w\n"])
+        files.add(Requests.of([request(1, 10)]), RecordRows.of([record("a", "r1", "sent")]), [b"w\n"])
     assert list(folder.path.iterdir()) == []
 
 
@@ -128,7 +128,8 @@ def test_each_record_is_marked_with_the_batch_that_answers_it_however_early_that
                 end = min(start + chunk, 12)
                 here = [(at, by) for at, by in enumerate(answered_by) if start <= max(by, at % 12) < end]
                 records = [record(f"record {at}", f"r{by}", "sent") for at, by in here]
-                files.add(requests[start:end], [*records, record("other", "other", next(shares))], [])
+                rows = RecordRows.of([*records, record("other", "other", next(shares))])
+                files.add(Requests.of(requests[start:end]), rows, [])
             plans = files.commit()
         for plan in plans:
             wanted = sorted(f"record {at}" for at, by in enumerate(answered_by) if by // most == plan.number)
@@ -141,7 +142,8 @@ def test_a_batch_is_found_without_reading_the_records_of_others(tmp_path: Path) 
     with RequestFiles(folder, Limits(20, 1_000), estimator) as files:
         for start in range(0, 100, 10):
             numbers = range(start, start + 10)
-            files.add([request(n, 10) for n in numbers], [record(f"{n}", f"r{n}", "sent") for n in numbers], [])
+            requests = Requests.of([request(n, 10) for n in numbers])
+            files.add(requests, RecordRows.of(record(f"{n}", f"r{n}", "sent") for n in numbers), [])
         files.commit()
     for index in (folder.request_index, folder.record_index):
         groups = pq.ParquetFile(index).metadata
