@@ -19,7 +19,7 @@ from batch_pipeline.warehouse.schema import is_current, migrate
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-    from batch_pipeline.warehouse.stores import Store
+    from batch_pipeline.warehouse.stores import Mode, Store
 
 WAIT_SECONDS = 600.0
 """How long a foreign process's lock is waited for: a long collection ends well within it."""
@@ -69,8 +69,7 @@ class Warehouse:
         Raises:
             WarehouseBusy: Another process wrote for longer than `wait_seconds`.
         """
-        self._prepare()
-        with self._store.use("read", self.wait_seconds) as connection:
+        with self._use("read") as connection:
             yield connection
 
     @contextmanager
@@ -83,8 +82,7 @@ class Warehouse:
         Raises:
             WarehouseBusy: Another process wrote for longer than `wait_seconds`.
         """
-        self._prepare()
-        with self._store.use("guarded", self.wait_seconds) as connection:
+        with self._use("guarded") as connection:
             yield connection
 
     @contextmanager
@@ -163,6 +161,19 @@ class Warehouse:
     def close(self) -> None:
         """Gives back what is kept open between uses; it opens again when it is used."""
         self._store.close()
+
+    @contextmanager
+    def _use(self, mode: Mode) -> Generator[DuckDBPyConnection]:
+        """A connection to what is up to date; that it is can mostly be seen on the same one."""
+        if not self._store.is_current() and self._store.exists():
+            with self._store.use(mode, self.wait_seconds) as connection:
+                if is_current(connection):
+                    self._store.seen_current(made=False)
+                    yield connection
+                    return
+        self._prepare()
+        with self._store.use(mode, self.wait_seconds) as connection:
+            yield connection
 
     def _prepare(self) -> None:
         """Makes it and brings its schema up to date, once a process; and again where somebody removed the file."""

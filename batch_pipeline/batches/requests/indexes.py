@@ -183,8 +183,16 @@ def _table(columns: Sequence[Column], schema: pa.Schema) -> pa.Table:
     """The columns as they are to be written."""
     import pyarrow as pa
 
-    arrays = [
-        column.cast(kind) if isinstance(column, pa.Array) else pa.array(column, kind)
-        for column, kind in zip(columns, schema.types, strict=True)
-    ]
+    arrays = [_array(column, kind) for column, kind in zip(columns, schema.types, strict=True)]
     return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def _array(column: Column, kind: pa.DataType) -> pa.Array[Any]:
+    """The column, of this type."""
+    import pyarrow as pa
+
+    if not isinstance(column, pa.Array):
+        return pa.array(column, kind)
+    if column.null_count == len(column):
+        return pa.array([None] * len(column), kind)
+    return column if column.type == kind else column.cast(kind)  # whose first use takes 30 ms
