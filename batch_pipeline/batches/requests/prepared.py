@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
@@ -15,11 +14,15 @@ if TYPE_CHECKING:
 CHUNK = 10_000
 """Records that are in memory at a time, and a transaction of the ledger."""
 
-WINDOW = 50_000
-"""Records whose texts are put in order at a time."""
+AT_ONCE = 50_000
+"""Records whose texts DuckDB may put in order all together."""
 
-WINDOW_MEMORY = "128MB"
-"""What DuckDB may keep meanwhile; measured for a million: no second more, and 290 MB less."""
+WINDOW = 30_000
+"""Of more, the texts that are read at a time. Each time all of them may have to be looked through."""
+
+WINDOW_MEGABYTES = 96
+"""What DuckDB may keep meanwhile; twice as much where texts are so long that it lacks the memory, and so on. Measured
+for a million of 700 characters: no second more, and 300 MB less."""
 
 
 @dataclass(frozen=True)
@@ -44,29 +47,32 @@ class Prepared:
         Where they are many, their ids alone are put in order, and their texts are read window by window: DuckDB would
         hold all of them to sort them (1 million records of 700 characters: 2 GB).
         """
-        if self.count <= WINDOW:
+        if self.count <= AT_ONCE:
             result = connection.execute(self.wanted, bound(self.parameters, self.wanted))
             yield from result.to_arrow_reader(CHUNK)
             return
         connection.execute(f"CREATE OR REPLACE TEMP TABLE _asked AS {self.keys}", bound(self.parameters, self.keys))
         ((count,),) = connection.execute("SELECT count(*) FROM _asked").fetchall()
-        with _little_memory(connection) as all_of_it:
+        with _little_memory(connection) as more:
             for start in range(0, count, WINDOW):
                 places = {**bound(self.parameters, self.window), "first": start, "last": start + WINDOW - 1}
-                yield from self._window(connection, places, all_of_it)
+                yield from self._window(connection, places, more)
         connection.execute("DROP TABLE _asked")
 
     def _window(
-        self, connection: DuckDBPyConnection, places: Mapping[str, object], all_of_it: Callable[[], None]
+        self, connection: DuckDBPyConnection, places: Mapping[str, object], more: Callable[[], bool]
     ) -> Generator[pa.RecordBatch]:
         import duckdb
 
-        try:
-            result = connection.execute(self.window, places)
-        except duckdb.OutOfMemoryException:  # a task's SQL may need more
-            all_of_it()
-            result = connection.execute(self.window, places)
-        yield from result.to_arrow_reader(CHUNK)
+        while True:
+            try:
+                result = connection.execute(self.window, places)
+            except duckdb.OutOfMemoryException:
+                if not more():
+                    raise
+            else:
+                yield from result.to_arrow_reader(CHUNK)
+                return
 
     def stream(self, connection: DuckDBPyConnection) -> Generator[list[dict[str, object]]]:
         """The same, record by record."""
@@ -80,21 +86,27 @@ def bound(parameters: Mapping[str, object], sql: str) -> dict[str, object]:
 
 
 @contextmanager
-def _little_memory(connection: DuckDBPyConnection) -> Generator[Callable[[], None]]:
+def _little_memory(connection: DuckDBPyConnection) -> Generator[Callable[[], bool]]:
     """DuckDB keeps what it has read, up to 80 % of the machine's memory: of each window, for no use.
 
-    Gives a function that lets it have all of that again; so does the end of the block.
+    Gives a function that lets it keep twice as much, at last all of it, and says whether there was more to have; at
+    the end of the block it has all again. (`RESET memory_limit` has no effect in DuckDB 1.5.5 but on what it shows.)
     """
     import duckdb
 
     ((before,),) = connection.execute("SELECT current_setting('memory_limit')").fetchall()
+    steps = iter([*(f"{WINDOW_MEGABYTES << doubled}MB" for doubled in range(6)), str(before)])
 
-    def limit(memory: str) -> None:
+    def more() -> bool:
+        if (memory := next(steps, None)) is None:
+            return False
         with suppress(duckdb.Error):  # a guarded connection's settings are locked; or more is in use already
             connection.execute(f"SET memory_limit = '{memory}'")
+        return True
 
-    limit(WINDOW_MEMORY)
+    more()
     try:
-        yield partial(limit, before)
+        yield more
     finally:
-        limit(before)
+        with suppress(duckdb.Error):
+            connection.execute(f"SET memory_limit = '{before}'")

@@ -11,6 +11,7 @@ from batch_pipeline.batches.dry_run import dry_run
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.plan import Order
 from batch_pipeline.batches.requests.orders import read_orders
+from batch_pipeline.batches.requests.prepared import AT_ONCE
 from batch_pipeline.batches.requests.select import connection_for, prepare
 from batch_pipeline.batches.requests.selection import Selection
 from batch_pipeline.errors import InvalidSelection, UsageError
@@ -163,11 +164,35 @@ def test_many_records_are_read_in_windows_and_are_the_same_in_the_same_order(
     with pipeline.warehouse.read() as connection:
         prepared = prepare(connection, task, selection)
         at_once = [row for rows in prepared.stream(connection) for row in rows]
+        monkeypatch.setattr("batch_pipeline.batches.requests.prepared.AT_ONCE", 0)
         monkeypatch.setattr("batch_pipeline.batches.requests.prepared.WINDOW", 4)
         in_windows = [row for rows in prepared.stream(connection) for row in rows]
-        monkeypatch.setattr("batch_pipeline.batches.requests.prepared.WINDOW_MEMORY", "300KB")
-        in_more_memory = [row for rows in prepared.stream(connection) for row in rows]
+        monkeypatch.setattr("batch_pipeline.batches.requests.prepared.WINDOW_MEGABYTES", 0)
+        in_little_memory = [row for rows in prepared.stream(connection) for row in rows]
         ((memory,),) = connection.execute("SELECT current_setting('memory_limit')").fetchall()
-    assert in_windows == in_more_memory == at_once
+    assert in_windows == in_little_memory == at_once
     assert len(at_once) == min(selection.limit or 11, 11)
     assert memory.endswith("GiB")
+
+
+@pytest.mark.parametrize("length", [10, 6_000])
+def test_more_records_than_are_put_in_order_at_once_come_each_once_and_in_order(
+    pipeline: Pipeline, length: int
+) -> None:
+    """However long their texts are: a window of them, or all of them, may be more than DuckDB may keep."""
+    count = AT_ONCE + 1_000
+    with pipeline.warehouse.write() as connection:
+        connection.execute(f"""
+            CREATE OR REPLACE TABLE notes AS
+            SELECT format('{{:06d}}', i) AS record_id, repeat(chr(97 + (i % 26)::INTEGER), {length}) || i AS text,
+                (i * 7919) % {count} AS reactions
+            FROM range({count}) AS t(i)
+        """)
+    with connection_for(pipeline.warehouse, Selection()) as connection:
+        prepared = prepare(connection, replace(mood, order="reactions"), Selection())
+        rows = ((str(row["record_id"]), str(row["text"])) for rows in prepared.stream(connection) for row in rows)
+        read = [(name, len(text), text[length:]) for name, text in rows]
+        ((memory,),) = connection.execute("SELECT current_setting('memory_limit')").fetchall()
+    assert memory.endswith("GiB"), "what it may keep is not what it was"
+    wanted = sorted(range(count), key=lambda i: i * 7919 % count)
+    assert read == [(f"{i:06}", length + len(str(i)), str(i)) for i in wanted]
