@@ -39,7 +39,8 @@ def ask(content: Content, provider: ProviderName = "local", endpoint: TaskEndpoi
     asking = Asking(task, task.snapshot(provider, "gpt-6-luna"), TokenCounter("gpt-6-luna"))
     rows = pa.RecordBatch.from_pylist([{"record_id": "1", "repo": None, "night": None, "content_hash": "h"}])
     (chunk,) = asking.chunks(rows)
-    ((fingerprint, line),) = chunk.lines.items()
+    (fingerprint,) = chunk.bodies
+    (line,) = chunk.lines([fingerprint])
     request = cast("dict[str, dict[str, object]]", orjson.loads(line))
     body = request.get("params") or request["body"]
     return fingerprint, body.get("messages") or body["input"]

@@ -151,7 +151,9 @@ class Asking:
 
         return Chunk(
             records=Records.of(gathered.records),
-            lines={fp: self._envelope.line(ids[fp], body) for fp, body in gathered.bodies.items()},
+            bodies=gathered.bodies,
+            lines=lambda wanted: [self._envelope.line(ids[fp], gathered.bodies[fp]) for fp in wanted],
+            around=self._envelope.around,
             custom_ids=ids,
             input_tokens=lambda wanted: partial(count, wanted),
             unusable=gathered.unusable,

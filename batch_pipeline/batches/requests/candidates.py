@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import orjson
 
 from batch_pipeline.batches.files import JobFolder
 from batch_pipeline.batches.money.tokens import TokenCounter
-from batch_pipeline.batches.requests.columns import columns_of
+from batch_pipeline.batches.requests.columns import Column, columns_of
 from batch_pipeline.batches.requests.counting import Counts
 from batch_pipeline.batches.requests.envelope import doubled_limit
 from batch_pipeline.batches.requests.prepared import CHUNK
@@ -22,9 +22,6 @@ from batch_pipeline.batches.requests.request_files import Input, Request, Reques
 from batch_pipeline.tasks.content import UnusableRecord
 from batch_pipeline.tasks.snapshot import EMBEDDINGS
 from batch_pipeline.warehouse import plan_index
-
-if TYPE_CHECKING:
-    from batch_pipeline.batches.requests.columns import Column
 
 CHUNK_BYTES = 64 * 1024 * 1024
 """What is asked is in memory this much at a time, where fewer records ask for more: images, documents."""
@@ -79,15 +76,20 @@ class OpenRequest:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Records, and by fingerprint the line that would be sent for them; identical requests are one already."""
+    """Records, and by fingerprint what would be asked for them; identical requests are one already."""
 
     records: Records
-    lines: Mapping[str, bytes]
+    bodies: Mapping[str, bytes]
+    """JSON of what is asked; `lines` makes the whole of it, which is written and then no longer in memory."""
+    lines: Callable[[Sequence[str]], list[bytes]]
+    """The lines that would be sent for these fingerprints."""
     custom_ids: Mapping[str, str]
     input_tokens: Callable[[Sequence[str]], Counts]
     """Begins to count the tokens of these fingerprints' requests; only those that will be sent are counted."""
     unusable: Mapping[str, UnusableRecord] = field(default_factory=dict[str, UnusableRecord])
     """By fingerprint, why a record can't be asked about; it has no line."""
+    around: int = 0
+    """Bytes of a line beside what is asked, at most."""
     pack: Callable[[Sequence[Input]], list[Request]] | None = None
     """Puts many inputs into one request; each has its own where there is none."""
 
@@ -96,7 +98,12 @@ class Chunk:
         names = [self.custom_ids[fingerprint] for fingerprint in fingerprints]
         if self.pack is not None:
             return Requests.of(self.pack(list(map(Input, names, fingerprints, input_tokens))))
-        return Requests([self.lines[fingerprint] for fingerprint in fingerprints], names, fingerprints, input_tokens)
+        return Requests(self.lines(fingerprints), names, fingerprints, input_tokens)
+
+    def longer_than(self, most: int, fingerprints: Sequence[str]) -> list[str]:
+        """Those of the fingerprints of which the line has more bytes."""
+        near = [fp for fp in fingerprints if len(self.bodies[fp]) + self.around > most]
+        return [fp for fp, line in zip(near, self.lines(near), strict=True) if len(line) > most]
 
 
 def again(
@@ -128,7 +135,11 @@ def _again(going: Mapping[str, OpenRequest], bodies: dict[str, bytes], counter: 
         return lambda: [going[fp].input_tokens or counter.count(bodies[fp].decode()) for fp in wanted]
 
     asked = [record for request in going.values() for record in request.records]
-    return Chunk(Records.of(asked), bodies, {fp: request.custom_id for fp, request in going.items()}, tokens)
+
+    def lines(wanted: Sequence[str]) -> list[bytes]:
+        return [bodies[fp] for fp in wanted]
+
+    return Chunk(Records.of(asked), bodies, lines, {fp: request.custom_id for fp, request in going.items()}, tokens)
 
 
 def _inputs(folder: JobFolder) -> Iterator[bytes]:

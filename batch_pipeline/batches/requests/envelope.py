@@ -8,6 +8,7 @@ from typing import cast
 
 import orjson
 
+from batch_pipeline.batches.requests.custom_id import LONGEST
 from batch_pipeline.batches.requests.messages_form import message_line, message_params
 from batch_pipeline.tasks.snapshot import EMBEDDINGS, TaskSnapshot
 from batch_pipeline.wire.messages import MESSAGES
@@ -46,6 +47,8 @@ class Envelope:
         self._url = orjson.dumps(snapshot.url)
         self.constant_text = "\n".join([snapshot.system, _text_of(snapshot.answer_schema)])
         """What every request sends beside its record, for counting tokens."""
+        self.around = max(len(self.line("x" * LONGEST, empty)) for empty in (b"", Turns()))
+        """Bytes that a line has beside its content, at most."""
 
     def line(self, custom_id: str, content: bytes) -> bytes:
         """One line of an input file; `content` is the JSON of what is asked."""

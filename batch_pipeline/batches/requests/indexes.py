@@ -15,13 +15,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
-from batch_pipeline.batches.requests.columns import columns_of, picked
+from batch_pipeline.batches.requests.columns import Column, columns_of, picked
 from batch_pipeline.warehouse import plan_index
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-    from batch_pipeline.batches.requests.columns import Column
 
 Share = Literal["sent", "reused", "waiting", "unsendable"]
 """How a record gets its answer: by a request of this job; by an answer bought before; by another job's request that
@@ -183,16 +181,5 @@ def _table(columns: Sequence[Column], schema: pa.Schema) -> pa.Table:
     """The columns as they are to be written."""
     import pyarrow as pa
 
-    arrays = [_array(column, kind) for column, kind in zip(columns, schema.types, strict=True)]
+    arrays = [pa.array(column, kind) for column, kind in zip(columns, schema.types, strict=True)]
     return pa.Table.from_arrays(arrays, schema=schema)
-
-
-def _array(column: Column, kind: pa.DataType) -> pa.Array[Any]:
-    """The column, of this type."""
-    import pyarrow as pa
-
-    if not isinstance(column, pa.Array):
-        return pa.array(column, kind)
-    if column.null_count == len(column):
-        return pa.array([None] * len(column), kind)
-    return column if column.type == kind else column.cast(kind)  # whose first use takes 30 ms

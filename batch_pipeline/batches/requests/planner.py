@@ -113,8 +113,8 @@ class Planner:
     def _decide(self, chunk: Chunk, held: Mapping[str, Holder]) -> Decided:
         mine = {fp: holder.custom_id for fp, holder in held.items() if holder.job_id == self._job.job_id}
         waiting = [fp for fp in held if fp not in mine]
-        free = [fp for fp in chunk.lines if fp not in held]
-        too_large = {fp for fp in free if len(chunk.lines[fp]) > self._limits.max_bytes or fp in self._too_large}
+        free = [fp for fp in chunk.bodies if fp not in held]
+        too_large = {*chunk.longer_than(self._limits.max_bytes, free), *self._too_large.intersection(free)}
         self._too_large |= too_large
         given_up = self._given_up.intersection([*free, *chunk.unusable])
         answered = self._answered.intersection([*free, *chunk.unusable])
@@ -132,7 +132,7 @@ class Planner:
         if given_up:
             records = _still_wanted(records, chunk)
         self._count(chunk, records)
-        return Decided(chunk, send, chunk.input_tokens(send), records, [chunk.lines[fp] for fp in waiting])
+        return Decided(chunk, send, chunk.input_tokens(send), records, chunk.lines(waiting))
 
     def _take(self, wanted: Mapping[str, str]) -> Mapping[str, Holder]:
         with self._pipeline.ledger.begin(alone=False) as db:
@@ -176,7 +176,7 @@ class Planner:
     def _why_not(self, chunk: Chunk, fingerprint: str) -> tuple[str, str]:
         if (unusable := chunk.unusable.get(fingerprint)) is not None:
             return unusable.code, unusable.message
-        size, most = len(chunk.lines[fingerprint]), self._limits.max_bytes
+        size, most = len(chunk.lines([fingerprint])[0]), self._limits.max_bytes
         why = f"the request has {size:,} bytes, and a file may have {most:,}: shorten it with truncate_at"
         return "request_too_large", why
 
@@ -197,7 +197,7 @@ def _groups(chunks: Iterable[Chunk]) -> Generator[list[Chunk]]:
     size = 0
     for chunk in chunks:
         group.append(chunk)
-        size += sum(map(len, chunk.lines.values()))
+        size += sum(map(len, chunk.bodies.values()))
         if len(group) == TOGETHER or len(chunk.records) < prepared.CHUNK or size > CHUNK_BYTES:
             yield group
             group, size = [], 0

@@ -41,35 +41,36 @@ class TextAsking:
     def chunk(self, batch: pa.RecordBatch) -> Chunk:
         """What is asked of these records; identical requests are one."""
 
-        def column(name: str) -> pa.Array[Any]:
-            return cast("pa.Array[Any]", batch.column(name))
+        def column(name: str) -> list[Any]:  # no part of the batch itself: it would keep all of it in memory
+            return cast("pa.Array[Any]", batch.column(name)).to_pylist()
 
-        bodies = json_strings(self._fill(lambda name: column(name).to_pylist()))
+        bodies = json_strings(self._fill(column))
         fingerprints = self._envelope.fingerprints(bodies)
-        record_ids = [str(record_id) for record_id in column("record_id").to_pylist()]
+        record_ids = [str(record_id) for record_id in column("record_id")]
         names = [custom_id(record_id) for record_id in record_ids]
         repo, night, content_hash = (column(name) for name in ("repo", "night", "content_hash"))
         first = dict(zip(reversed(fingerprints), range(len(bodies) - 1, -1, -1), strict=True))
         at = sorted(first.values())
-        prints, ids = [fingerprints[place] for place in at], [names[place] for place in at]
-        asked = [bodies[place] for place in at]
-        lines = self._envelope.lines(ids, asked)
+        prints, asked = [fingerprints[place] for place in at], [bodies[place] for place in at]
+        ids = {fingerprints[place]: names[place] for place in at}
+        by_print = dict(zip(prints, asked, strict=True))
         return Chunk(
             records=Records(record_ids, repo, night, content_hash, [0] * len(bodies), fingerprints, names),
-            lines=dict(zip(prints, lines, strict=True)),
-            custom_ids=dict(zip(prints, ids, strict=True)),
-            input_tokens=self._tokens(prints, asked),
+            bodies=by_print,
+            lines=lambda wanted: self._envelope.lines([ids[fp] for fp in wanted], [by_print[fp] for fp in wanted]),
+            around=self._envelope.around,
+            custom_ids=ids,
+            input_tokens=self._tokens(by_print),
         )
 
-    def _tokens(self, prints: Sequence[str], bodies: Sequence[bytes]) -> Callable[[Sequence[str]], Counts]:
+    def _tokens(self, bodies: Mapping[str, bytes]) -> Callable[[Sequence[str]], Counts]:
         """Counts beside begin at once, since they cost this process nothing; here only those that are wanted."""
         if self._counter.beside:
-            counts = self._counter.begin(bodies)
-            return lambda wanted: lambda: self._in_all(wanted, dict(zip(prints, counts(), strict=True)))
-        by_print = dict(zip(prints, bodies, strict=True))
+            counts = self._counter.begin(list(bodies.values()))
+            return lambda wanted: lambda: self._in_all(wanted, dict(zip(bodies, counts(), strict=True)))
 
         def count(wanted: Sequence[str]) -> list[int]:
-            counts = self._counter.begin([by_print[fingerprint] for fingerprint in wanted])
+            counts = self._counter.begin([bodies[fingerprint] for fingerprint in wanted])
             return self._in_all(wanted, dict(zip(wanted, counts(), strict=True)))
 
         return lambda wanted: lambda: count(wanted)

@@ -65,7 +65,7 @@ def sample(pipeline: Pipeline, order: Order, snapshot: TaskSnapshot, counter: To
         requests: list[Requests] = []
         for chunk in (chunk for batch in _some(connection, prepared) for chunk in asking.chunks(batch)):
             seen.update(chunk.records.record_id)
-            wanted = list(chunk.lines)
+            wanted = list(chunk.bodies)
             requests.append(chunk.requests(wanted, chunk.input_tokens(wanted)()))
     return Sample(
         selected,
