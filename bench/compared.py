@@ -55,7 +55,7 @@ def compare(rows: int, turns: int, *, issues: Path | None = None, floor: bool = 
 
 def _floor(compared: Compared, folder: Path, source: Path, url: str) -> None:
     folder.mkdir()
-    requests, environment = folder / "requests.jsonl", environment_for(folder, url)
+    requests, environment = folder / "requests", environment_for(folder, url)
     compared.add("floor build", step(environment, "bench.floor", "build", source, requests))
     batch = _floor_batches(environment, requests, url)
     compared.add("floor collect", step(environment, "bench.floor", "collect", batch, url, folder / "answers.csv"))

@@ -1,10 +1,11 @@
 """What is compared with: a loop on the plain `openai` SDK and `json`, as a careful user would write it.
 
-It keeps no ledger, checks no answer, counts no token and can't be gone on with when it is killed.
+It keeps no ledger, checks no answer, counts no token and can't be gone on with when it is killed. It keeps to the
+provider's limits: a file has no more requests and bytes than one batch takes.
 
-    python -m bench.floor build ROWS.csv REQUESTS.jsonl
-    python -m bench.floor send REQUESTS.jsonl BASE_URL        prints the batch's id when it is completed
-    python -m bench.floor collect BATCH BASE_URL ANSWERS.csv
+    python -m bench.floor build ROWS.csv FOLDER
+    python -m bench.floor send FOLDER BASE_URL            prints the batches' ids when they are completed
+    python -m bench.floor collect BATCH,... BASE_URL ANSWERS.csv
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ import json
 import os
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 from openai import OpenAI
 from openai.lib._pydantic import to_strict_json_schema
@@ -23,12 +26,16 @@ from openai.types.chat import ChatCompletionMessageParam
 from bench.clock import Clock
 from bench.question import LIMIT, MODEL, SYSTEM, Kind
 
+MOST_REQUESTS, MOST_BYTES = 50_000, 200 * 1024 * 1024
+"""What OpenAI takes in one file of a batch."""
 
-def build(rows: Path, requests: Path) -> int:
+
+def build(rows: Path, folder: Path) -> int:
     """Reads the rows and writes a request for each; how many."""
     schema = {"name": "kind", "strict": True, "schema": to_strict_json_schema(Kind)}
-    written = 0
-    with rows.open(newline="", encoding="utf-8") as source, requests.open("w", encoding="utf-8") as target:
+    folder.mkdir()
+    written, target = 0, Target(folder)
+    with rows.open(newline="", encoding="utf-8") as source:
         for row in csv.DictReader(source):
             messages: list[ChatCompletionMessageParam] = [
                 {"role": "system", "content": SYSTEM},
@@ -41,42 +48,70 @@ def build(rows: Path, requests: Path) -> int:
                 "max_completion_tokens": LIMIT,
             }
             line = {"custom_id": row["record_id"], "method": "POST", "url": "/v1/chat/completions", "body": body}
-            target.write(json.dumps(line, ensure_ascii=False) + "\n")
+            target.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
             written += 1
-        target.flush()
-        os.fsync(target.fileno())
+    target.close()
     return written
 
 
-def send(requests: Path, url: str) -> str:
-    """Uploads the file, makes the batch, and waits for its end."""
+class Target:
+    """Files of a folder, one after the other, each within the limits."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._files = self._requests = self._bytes = 0
+        self._file: BinaryIO | None = None
+
+    def write(self, line: bytes) -> None:
+        """Puts the line into the file, or into the next one."""
+        if self._file is None or self._requests == MOST_REQUESTS or self._bytes + len(line) > MOST_BYTES:
+            self.close()
+            self._file = (self._folder / f"requests-{self._files:04}.jsonl").open("wb")
+            self._files, self._requests, self._bytes = self._files + 1, 0, 0
+        self._file.write(line)
+        self._requests, self._bytes = self._requests + 1, self._bytes + len(line)
+
+    def close(self) -> None:
+        """Syncs the file."""
+        if self._file is not None:
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._file.close()
+
+
+def send(folder: Path, url: str) -> str:
+    """Uploads the files, makes a batch of each, and waits for their ends."""
     client = OpenAI(api_key="none", base_url=url)
-    with requests.open("rb") as file:
-        uploaded = client.files.create(file=file, purpose="batch")
-    batch = client.batches.create(input_file_id=uploaded.id, endpoint="/v1/chat/completions", completion_window="24h")
-    while batch.status != "completed":
+    ids: list[str] = []
+    for path in sorted(folder.iterdir()):
+        with path.open("rb") as file:
+            given = client.files.create(file=file, purpose="batch").id
+        batch = client.batches.create(input_file_id=given, endpoint="/v1/chat/completions", completion_window="24h")
+        ids.append(batch.id)
+    while any(client.batches.retrieve(batch_id).status != "completed" for batch_id in ids):
         time.sleep(0.2)
-        batch = client.batches.retrieve(batch.id)
-    return batch.id
+    return ",".join(ids)
 
 
-def collect(batch_id: str, url: str, answers: Path) -> int:
-    """Downloads the output and writes an answer a row; how many."""
+def collect(batch_ids: Sequence[str], url: str, answers: Path) -> int:
+    """Downloads the outputs and writes an answer a row; how many."""
     client = OpenAI(api_key="none", base_url=url)
-    batch = client.batches.retrieve(batch_id)
-    output = answers.with_suffix(".jsonl")
-    with client.files.with_streaming_response.content(batch.output_file_id or "") as response:
-        response.stream_to_file(output)
     read = 0
-    with output.open(encoding="utf-8") as source, answers.open("w", newline="", encoding="utf-8") as target:
+    with answers.open("w", newline="", encoding="utf-8") as target:
         writer = csv.DictWriter(target, ["record_id", "label", "reason"])
         writer.writeheader()
-        for text in source:
-            line = json.loads(text)
-            if line["response"]["status_code"] == 200:
-                answer = json.loads(line["response"]["body"]["choices"][0]["message"]["content"])
-                writer.writerow({"record_id": line["custom_id"], **answer})
-                read += 1
+        for batch_id in batch_ids:
+            output = answers.with_name(f"{batch_id}.jsonl")
+            batch = client.batches.retrieve(batch_id)
+            with client.files.with_streaming_response.content(batch.output_file_id or "") as response:
+                response.stream_to_file(output)
+            with output.open(encoding="utf-8") as source:
+                for text in source:
+                    line = json.loads(text)
+                    if line["response"]["status_code"] == 200:
+                        answer = json.loads(line["response"]["body"]["choices"][0]["message"]["content"])
+                        writer.writerow({"record_id": line["custom_id"], **answer})
+                        read += 1
         target.flush()
         os.fsync(target.fileno())
     return read
@@ -91,7 +126,7 @@ def main(verb: str, *arguments: str) -> None:
             case "send":
                 done = send(Path(arguments[0]), arguments[1])
             case _:
-                done = collect(arguments[0], arguments[1], Path(arguments[2]))
+                done = collect(arguments[0].split(","), arguments[1], Path(arguments[2]))
     clock.tell(done)
 
 

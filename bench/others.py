@@ -48,10 +48,10 @@ def server(rows: int = 50_000, turns: int = 3) -> Figures:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name, local_server(Path(name) / "server") as url:
         folder = Path(name)
         texts.write(folder / "rows.csv", texts.made_up(rows))
-        step(environment(folder, url), "bench.floor", "build", folder / "rows.csv", folder / "requests.jsonl")
+        step(environment(folder, url), "bench.floor", "build", folder / "rows.csv", folder / "requests")
         client = OpenAI(api_key="none", base_url=url)
         for _ in range(turns):
-            with (folder / "requests.jsonl").open("rb") as file:
+            with (folder / "requests" / "requests-0000.jsonl").open("rb") as file:
                 given = client.files.create(file=file, purpose="batch").id
             began = time.perf_counter()
             batch = client.batches.create(input_file_id=given, endpoint="/v1/chat/completions", completion_window="24h")

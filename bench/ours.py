@@ -36,6 +36,15 @@ TASK = BatchTask(
 )
 
 
+LIBRARIES = {
+    "load": (),
+    "build": ("duckdb", "pyarrow.parquet", "genai_prices.data"),
+    "check": (),
+    **dict.fromkeys(("send", "collect", "submit", "look"), ("openai", "duckdb")),
+}
+"""Those that a step imports when it first needs them."""
+
+
 def load(pipeline: Pipeline, rows: str) -> int:
     """Puts the rows into the warehouse; how many."""
     with pipeline.warehouse.write() as db:
@@ -107,8 +116,8 @@ def check(pipeline: Pipeline, job_id: str) -> dict[str, int]:
 
 def main(verb: str, argument: str) -> None:
     """One step, and what it took, as JSON."""
-    if verb in ("send", "collect", "submit", "look"):  # the others ask no provider, and don't import it
-        import_module("openai")  # as the floor has it: the step is what follows
+    for name in LIBRARIES[verb]:  # as the floor has its own: the step is what follows
+        import_module(name)
     with Clock() as clock:
         pipeline = Pipeline()
         done: object = {

@@ -9,6 +9,29 @@ from hypothesis import strategies as st
 
 from batch_pipeline.batches.money.tokens import TokenCounter, encoding_for, framing_tokens, headroom_tokens
 
+AWKWARD = [
+    *("a", "B", "word", " ", "  ", "\n", "\r\n", "\t", "1", "234", "'s", "'LL", "\u2019s", "/", "//", "...", "_", "\0"),
+    *(
+        "é",
+        "\u0301",
+        "ß",
+        "ſ",  # noqa: RUF001 - is s in lower case
+        "中文",
+        "한국",
+        "नम",
+        "\u0e01\u0e33",
+        "٣",
+        "ﬁ",
+        "ǅ",
+        "\u200b",
+        "\u3000",
+        "\u2028",
+        "\ufeff",
+    ),
+    *("🧠", "👨\u200d👩\u200d👧", "<|endoftext|>", "<|im_start|>", "a" * 500, " " * 300, "!" * 200, "中" * 200),
+]
+"""What a pattern that splits text into words can get wrong."""
+
 
 @pytest.mark.parametrize(
     ("model", "encoding"),
@@ -72,13 +95,24 @@ def test_half_a_surrogate_pair_is_counted_as_the_sign_for_it() -> None:
     counter = TokenCounter("gpt-4o")
     assert counter.count("a\ud800b") == counter.count("a\ufffdb")
     assert counter.count_many(["x", "a\ud800b"]) == [1, counter.count("a\ufffdb")]
+    assert counter.count_masses(["x", "a\ud800b"]) == [1, counter.count("a\ufffdb")]
 
 
 @settings(deadline=None)
 @given(st.lists(st.text()))
 def test_many_are_counted_as_one_by_one(texts: list[str]) -> None:
     counter = TokenCounter("gpt-6-luna")
-    assert counter.count_many(texts) == [counter.count(text) for text in texts]
+    assert counter.count_many(texts) == counter.count_masses(texts) == [counter.count(text) for text in texts]
+
+
+@settings(deadline=None)
+@given(
+    st.sampled_from(["gpt-4o", "gpt-4"]),
+    st.lists(st.lists(st.sampled_from(AWKWARD), max_size=40).map("".join), max_size=50),
+)
+def test_both_tokenizers_count_the_same(model: str, texts: list[str]) -> None:
+    counter = TokenCounter(model)
+    assert counter.count_masses(texts) == [counter.count(text) for text in texts]
 
 
 @settings(deadline=None)
