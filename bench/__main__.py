@@ -15,11 +15,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from bench import others
+from bench import images, others
 from bench.children import ROOT
 from bench.compared import Compared, compare
 
-MEASURES = ("compared", "issues", "command", "server", "sensor", "night", "thousand", "million")
+MEASURES = ("compared", "issues", "images", "command", "server", "sensor", "night", "thousand", "million")
 
 
 def main() -> None:
@@ -56,15 +56,16 @@ def measure(wanted: Iterable[str], given: argparse.Namespace, told: dict[str, An
         told.setdefault("compared", []).append(compared.told())
         yield from lines(compared)
     if "million" in wanted:
-        compared = compare(1_000_000, 1, floor=False)
+        compared = compare(1_000_000, 1)
         told.setdefault("compared", []).append(compared.told())
         yield from lines(compared)
     single = {
+        "images": lambda: images.measure(400),
         "command": others.command,
         "server": others.server,
         "sensor": lambda: others.sensor(given.batches),
         "night": lambda: others.night(50, 20, 20),
-        "thousand": lambda: others.night(500, 1, 60),
+        "thousand": others.thousand,
     }
     for name in single.keys() & set(wanted):
         told[name] = others.timed(single[name])
@@ -76,9 +77,6 @@ def lines(compared: Compared) -> Iterable[str]:
     for what in ("build", "collect"):
         size = f"{what} {compared.rows:,} ({compared.of})"
         megabytes = f"{max(run.megabytes for run in compared.runs[f'ours {what}']):.0f}"
-        if f"floor {what}" not in compared.runs:
-            yield f"| {size} | | {_took(compared, f'ours {what}')} | | | {megabytes} |"
-            continue
         sides = f"{_took(compared, f'floor {what}')} | {_took(compared, f'ours {what}')}"
         ratios = f"{compared.ratio(what):.2f} CPU, {compared.ratio(what, 'step_seconds'):.2f} time"
         whole = f"{compared.ratio(what, 'cpu'):.2f} CPU, {compared.ratio(what, 'seconds'):.2f} time"

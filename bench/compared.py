@@ -39,7 +39,7 @@ class Compared:
         return {"rows": self.rows, "of": self.of, "runs": runs}
 
 
-def compare(rows: int, turns: int, *, issues: Path | None = None, floor: bool = True) -> Compared:
+def compare(rows: int, turns: int, *, issues: Path | None = None) -> Compared:
     """Builds and collects so many rows, `turns` times each, ours and the floor's alternating."""
     compared = Compared(rows, "issues" if issues else "700 characters")
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name, local_server(Path(name) / "server") as url:
@@ -47,8 +47,7 @@ def compare(rows: int, turns: int, *, issues: Path | None = None, floor: bool = 
         source = folder / "rows.csv"
         texts.write(source, texts.issues(issues, rows) if issues else texts.made_up(rows))
         for turn in range(turns):
-            if floor:
-                _floor(compared, folder / f"floor-{turn}", source, url)
+            _floor(compared, folder / f"floor-{turn}", source, url)
             _ours(compared, folder / f"ours-{turn}", source, url)
     return compared
 

@@ -30,7 +30,8 @@ working writing the and for when it is not on a with
 
 def made_up(count: int) -> Iterator[tuple[str, str]]:
     """`record_id` and text of so many rows; the same ones each time."""
-    words_of, random = _VOCABULARY.split(), Random(7)  # noqa: S311 - texts, no secret
+    random = Random(7)  # noqa: S311 - texts, no secret
+    words_of = list[str](_VOCABULARY.split())
     for number in range(count):
         words = random.choices(words_of, k=130)
         for place in range(4, 130, 9):
