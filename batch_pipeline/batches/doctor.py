@@ -1,7 +1,8 @@
-"""Doctor: what is stale, orphaned at the provider, over its window, or about to go wrong. Changes nothing."""
+"""Doctor: what is stale, orphaned at the provider, over its window, or about to go wrong. Leaves all as it was."""
 
 from __future__ import annotations
 
+import secrets
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ from batch_pipeline.batches.poll import not_closed_providers
 from batch_pipeline.batches.recover import LISTED_SECONDS, orphans
 from batch_pipeline.batches.standing.due import past_window
 from batch_pipeline.batches.standing.status import JobStatus, statuses
+from batch_pipeline.batches.storage.connection import shown
 from batch_pipeline.errors import PipelineError, UsageError
 from batch_pipeline.ledger import jobs, sends
 from batch_pipeline.ledger.postgres import unsafe_settings
@@ -78,6 +80,20 @@ def _disk(pipeline: Pipeline) -> Says:
         yield "note", f"{pipeline.data_dir} can be read by others on this machine; `chmod 700` it"
 
 
+def _files(pipeline: Pipeline) -> Says:
+    """Of two that create the same file, one must be told that it is there: each send rests on it."""
+    where = pipeline.settings.data_dir if pipeline.settings.files_url is None else shown(pipeline.settings.files_url)
+    probe = pipeline.settings.data_dir / f"doctor-{secrets.token_hex(4)}"
+    created = [pipeline.files.create(probe, content) for content in (b"first", b"second")]
+    kept = pipeline.files.read(probe)
+    pipeline.files.remove(probe)
+    if created == [True, False] and kept == b"first":
+        yield "ok", f"{where} creates a file once"
+    else:
+        why = "so a batch could be bought twice: use a storage that obeys `If-None-Match: *`"
+        yield "problem", f"{where} lets a file be created twice, {why}"
+
+
 def _tasks(pipeline: Pipeline) -> Says:
     tasks = load_tasks()
     for file, why in tasks.failed.items():
@@ -131,6 +147,7 @@ def _sending(pipeline: Pipeline, batch_id: str) -> Says:
 
 _LOOKS: dict[str, Callable[[Pipeline], Says]] = {
     "disk": _disk,
+    "files": _files,
     "ledger": _ledger,
     "warehouse": _warehouse,
     "tasks": _tasks,

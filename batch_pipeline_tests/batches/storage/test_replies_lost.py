@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from batch_pipeline.batches.doctor import doctor
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.turn import submit_job
 from batch_pipeline.errors import FilesUnreachable
@@ -20,14 +21,18 @@ from batch_pipeline_tests.scale.object_storage import ObjectStorage as ObjectSer
 
 
 @contextmanager
-def between(server: str, loses: Callable[[str, str], bool]) -> Generator[str]:
-    """Hands on what it is asked, and of what `loses` says, by method and path, not the reply; its URL."""
+def between(server: str, loses: Callable[[str, str], bool], without: str | None = None) -> Generator[str]:
+    """Hands on what it is asked, and of what `loses` says, by method and path, not the reply; its URL.
+
+    The header `without` is handed on to nobody.
+    """
 
     class Handler(BaseHTTPRequestHandler):
         def _hand_on(self) -> None:
             body = self.rfile.read(int(self.headers.get("content-length", 0)))
             there = HTTPConnection(urlsplit(server).netloc, timeout=30)
-            there.request(self.command, self.path, body, dict(self.headers))
+            headers = {name: value for name, value in self.headers.items() if name.lower() != without}
+            there.request(self.command, self.path, body, headers)
             reply = there.getresponse()
             content = reply.read()
             there.close()
@@ -86,3 +91,32 @@ def test_whose_reply_was_lost_is_bought_once(
         assert run(pipeline, job).outcomes == {"answered": 3}
     assert lost
     assert books.lines_executed == 3
+
+
+@pytest.mark.scale
+@pytest.mark.parametrize(
+    ("without", "level", "says"),
+    [(None, "ok", "creates a file once"), ("if-none-match", "problem", "lets a file be created twice")],
+)
+def test_a_storage_that_would_let_a_batch_be_bought_twice_is_told(
+    make_pipeline: Callable[..., Pipeline],
+    object_storage: ObjectServer,
+    monkeypatch: pytest.MonkeyPatch,
+    without: str | None,
+    level: str,
+    says: str,
+) -> None:
+    for name, value in object_storage.variables.items():
+        monkeypatch.setenv(name, value)
+
+    def loses(_method: str, _path: str) -> bool:
+        return False
+
+    with between(object_storage.endpoint, loses, without) as url:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+        pipeline = make_pipeline(files_url=f"s3://{object_storage.new_bucket()}")
+        before = pipeline.files.names(pipeline.settings.data_dir)
+        (found,) = [finding for finding in doctor(pipeline) if finding.what == "files"]
+        assert found.level == level
+        assert says in found.says
+        assert pipeline.files.names(pipeline.settings.data_dir) == before
