@@ -51,6 +51,13 @@ def test_a_job_frees_only_its_own(ledger: Ledger) -> None:
         fingerprints.take(db, "two", wanted("c", "d"))
         fingerprints.free_all(db, "two")
         assert set(fingerprints.holders(db, ["a", "b", "c", "d"])) == {"b"}
+        fingerprints.take(db, "zero", wanted("z"))
+        fingerprints.free_all(db, "one")
+        assert set(fingerprints.holders(db, ["a", "b", "z"])) == {"z"}
+        fingerprints.free_all(db, "two")
+        assert set(fingerprints.holders(db, ["z"])) == {"z"}
+        fingerprints.free_all(db, "zero")
+        assert fingerprints.holders(db, ["z"]) == {}
 
 
 def take_all(url: str, _folder: Path, number: int) -> list[str]:
