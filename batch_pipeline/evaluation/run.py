@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from batch_pipeline.batches.dry_run import DryRun, dry_run
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.plan import Order, snapshot_of
+from batch_pipeline.batches.requests.prepared import CONTENT_HASH
 from batch_pipeline.batches.requests.select import prepare
 from batch_pipeline.batches.requests.selection import Selection
 from batch_pipeline.batches.standing.status import JobStatus, status
@@ -230,7 +231,7 @@ def _content_hashes(connection: DuckDBPyConnection, task: BatchTask, selection: 
     """The records that there are, and the hash of what would be asked about."""
     prepared = prepare(connection, task, selection)
     with second_cursor(connection) as reader:
-        return {str(row["record_id"]): str(row["content_hash"]) for rows in prepared.stream(reader) for row in rows}
+        return {str(row["record_id"]): str(row[CONTENT_HASH]) for rows in prepared.stream(reader) for row in rows}
 
 
 def _answered(connection: DuckDBPyConnection, task: str, setup: Setup) -> set[tuple[str, str]]:

@@ -37,7 +37,7 @@ def ask(content: Content, provider: ProviderName = "local", endpoint: TaskEndpoi
         name="mood", records="FROM notes", prompt=prompt, system="Say.", answer=Mood, endpoint=endpoint
     )  # fmt: skip
     asking = Asking(task, task.snapshot(provider, "gpt-6-luna"), TokenCounter("gpt-6-luna"))
-    rows = pa.RecordBatch.from_pylist([{"record_id": "1", "repo": None, "night": None, "content_hash": "h"}])
+    rows = pa.RecordBatch.from_pylist([{"record_id": "1", "repo": None, "night": None, "_content_hash": "h"}])
     (chunk,) = asking.chunks(rows)
     (fingerprint,) = chunk.bodies
     (line,) = chunk.lines([fingerprint])

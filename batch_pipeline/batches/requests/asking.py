@@ -17,6 +17,7 @@ from batch_pipeline.batches.requests.content import for_model, in_form_of, media
 from batch_pipeline.batches.requests.counting import Counting, Counts
 from batch_pipeline.batches.requests.custom_id import custom_id
 from batch_pipeline.batches.requests.envelope import Envelope, Turns
+from batch_pipeline.batches.requests.prepared import CONTENT_HASH
 from batch_pipeline.batches.requests.rendering import column_filler, renderer
 from batch_pipeline.batches.requests.request_files import Input, Request
 from batch_pipeline.batches.requests.text_asking import TextAsking
@@ -123,7 +124,7 @@ class Asking:
             fingerprint = self._envelope.fingerprint(body)
         record_id = str(row["record_id"])
         request_id = custom_id(record_id, part)
-        place = cast("str | None", row["repo"]), cast("date | None", row["night"]), str(row["content_hash"])
+        place = cast("str | None", row["repo"]), cast("date | None", row["night"]), str(row[CONTENT_HASH])
         gathered.records.append(Asked(record_id, *place, part, fingerprint, request_id))
         if fingerprint not in gathered.bodies and not isinstance(content, UnusableRecord):
             gathered.bodies[fingerprint] = body
@@ -187,4 +188,4 @@ def packs(inputs: Sequence[Input]) -> Generator[list[Input]]:
 
 def _of_unusable(row: Record, part: int, why: UnusableRecord) -> str:
     """Nothing is sent for it; this tells it from others, and from itself once it has changed."""
-    return hashlib.sha256(f"{why.code}\n{row['record_id']}\n{part}\n{row['content_hash']}".encode()).hexdigest()
+    return hashlib.sha256(f"{why.code}\n{row['record_id']}\n{part}\n{row[CONTENT_HASH]}".encode()).hexdigest()

@@ -80,7 +80,8 @@ class Chunk:
 
     records: Records
     bodies: Mapping[str, bytes]
-    """JSON of what is asked; `lines` makes the whole of it, which is written and then no longer in memory."""
+    """JSON of what is asked, or the whole line where `around` is 0. `lines` makes what is written, and then no longer
+    in memory."""
     lines: Callable[[Sequence[str]], list[bytes]]
     """The lines that would be sent for these fingerprints."""
     custom_ids: Mapping[str, str]
@@ -97,7 +98,9 @@ class Chunk:
         """The requests that ask for these inputs, of which the tokens are counted."""
         names = [self.custom_ids[fingerprint] for fingerprint in fingerprints]
         if self.pack is not None:
-            return Requests.of(self.pack(list(map(Input, names, fingerprints, input_tokens))))
+            return Requests.of(
+                self.pack([Input(*each) for each in zip(names, fingerprints, input_tokens, strict=True)])
+            )
         return Requests(self.lines(fingerprints), names, fingerprints, input_tokens)
 
     def longer_than(self, most: int, fingerprints: Sequence[str]) -> list[str]:

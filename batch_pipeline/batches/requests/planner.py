@@ -160,10 +160,9 @@ class Planner:
         found = [shares.get(fingerprint) for fingerprint in asked.fingerprint]
         places = zip(found, asked.fingerprint, asked.custom_id, strict=True)
         names = [ids[fingerprint] if share == "sent" else own for share, fingerprint, own in places]
-        why: Sequence[tuple[str | None, str | None]] = [(None, None)] * len(found)
-        if "unsendable" in found:
-            unsendable = zip(found, asked.fingerprint, strict=True)
-            why = [self._why_not(chunk, fp) if share == "unsendable" else (None, None) for share, fp in unsendable]
+        unsendable = [fingerprint for fingerprint, share in shares.items() if share == "unsendable"]
+        reasons = {fingerprint: self._why_not(chunk, fingerprint) for fingerprint in unsendable}
+        why = [reasons.get(fingerprint, (None, None)) for fingerprint in asked.fingerprint]
         rows = RecordRows(
             *(asked.record_id, asked.repo, asked.night, asked.content_hash, asked.part, asked.fingerprint),
             names,

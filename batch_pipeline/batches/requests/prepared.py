@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
+
+from batch_pipeline.warehouse.ducklake import is_lake
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -14,13 +16,16 @@ if TYPE_CHECKING:
 CHUNK = 10_000
 """Records that are in memory at a time, and a transaction of the ledger."""
 
+CONTENT_HASH = "_content_hash"
+"""Column of what a record's content comes to; a record may have one of its own without the underscore."""
+
 AT_ONCE = 50_000
 """Records whose texts DuckDB may put in order all together."""
 
 WINDOW = 30_000
-"""Of more, the texts that are read at a time. Each time all of them may have to be looked through."""
+"""Records whose texts are read at a time, of more than that. Each time all texts may have to be looked through."""
 
-WINDOW_MEGABYTES = 96
+WINDOW_BYTES = 96 * 1000**2
 """What DuckDB may keep meanwhile; twice as much where texts are so long that it lacks the memory, and so on. Measured
 for a million of 700 characters: no second more, and 300 MB less."""
 
@@ -42,7 +47,7 @@ class Prepared:
     columns: tuple[str, ...]
 
     def batches(self, connection: DuckDBPyConnection) -> Generator[pa.RecordBatch]:
-        """The records to ask about, in chunks: the prompt's columns, and `record_id, repo, night, content_hash`.
+        """The records to ask about, in chunks: the prompt's columns, and `record_id, repo, night, _content_hash`.
 
         Where they are many, their ids alone are put in order, and their texts are read window by window: DuckDB would
         hold all of them to sort them (1 million records of 700 characters: 2 GB).
@@ -89,24 +94,35 @@ def bound(parameters: Mapping[str, object], sql: str) -> dict[str, object]:
 def _little_memory(connection: DuckDBPyConnection) -> Generator[Callable[[], bool]]:
     """DuckDB keeps what it has read, up to 80 % of the machine's memory: of each window, for no use.
 
-    Gives a function that lets it keep twice as much, at last all of it, and says whether there was more to have; at
-    the end of the block it has all again. (`RESET memory_limit` has no effect in DuckDB 1.5.5 but on what it shows.)
+    Gives a function that lets it keep twice as much, at last all that it might before, and says whether there was more
+    to have; at the end of the block it has all again. (`RESET memory_limit` has no effect in DuckDB 1.5.5 but on what
+    it shows.) A lake is left alone: what fails there ends the transaction that it is read in.
     """
     import duckdb
 
     ((before,),) = connection.execute("SELECT current_setting('memory_limit')").fetchall()
-    steps = iter([*(f"{WINDOW_MEGABYTES << doubled}MB" for doubled in range(6)), str(before)])
+    less = (size for size in (WINDOW_BYTES << doubled for doubled in range(6)) if size < _bytes(before))
+    steps = iter([] if is_lake(connection) else [*(f"{size}B" for size in less), str(before)])
 
     def more() -> bool:
-        if (memory := next(steps, None)) is None:
+        memory = next(steps, None)
+        if memory is None:
             return False
-        with suppress(duckdb.Error):  # a guarded connection's settings are locked; or more is in use already
+        try:
             connection.execute(f"SET memory_limit = '{memory}'")
+        except duckdb.Error:  # a guarded connection's settings are locked; or more is in use already
+            return False
         return True
 
-    more()
+    lowered = more()
     try:
         yield more
     finally:
-        with suppress(duckdb.Error):
+        if lowered:
             connection.execute(f"SET memory_limit = '{before}'")
+
+
+def _bytes(told: str) -> float:
+    """As DuckDB tells a size: `18.8 GiB`."""
+    number, unit = told.split()
+    return float(number) * 1024 ** ("bytes", "KiB", "MiB", "GiB", "TiB").index(unit)

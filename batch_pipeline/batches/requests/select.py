@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 from batch_pipeline.batches.requests.foreign_query import ASKED_FOR, PLACE, ask_for, describe
 from batch_pipeline.batches.requests.orders import order_by
-from batch_pipeline.batches.requests.prepared import Prepared, bound
+from batch_pipeline.batches.requests.prepared import CONTENT_HASH, Prepared, bound
 from batch_pipeline.batches.requests.selection import Selection, Which
 from batch_pipeline.errors import InvalidSelection, InvalidTask
 from batch_pipeline.tasks.task import BatchTask
@@ -71,10 +71,13 @@ def prepare(
     answered = _check_answer_columns(connection, task)
     selected = _selected(task, selection, records, columns)
     used = task.columns or tuple(name for name in columns if name not in ("record_id", "repo", "night"))
-    parameters = _parameters(task, selection)
+    wanted, parameters = (
+        _wanted(task, selection, selected, used, columns, answered=answered),
+        _parameters(task, selection),
+    )
     return Prepared(
         count=_count(connection, task, selection, selected, parameters),
-        **_wanted(task, selection, selected, used, columns, answered=answered),
+        **wanted,
         parameters=parameters,
         columns=used,
     )
@@ -172,7 +175,7 @@ def _wanted(
         "record_id",
         "repo" if "repo" in columns else "NULL AS repo",
         "CAST(night AS DATE) AS night" if "night" in columns else "NULL AS night",
-        f"md5(CAST(to_json([{content}]) AS VARCHAR)) AS content_hash",
+        f"md5(CAST(to_json([{content}]) AS VARCHAR)) AS {CONTENT_HASH}",
     ]
     further = [quoted(name) for name in used if name not in ("record_id", "repo", "night")]
     order = _order(task, selection, columns)
@@ -213,9 +216,9 @@ def _not_answered(task: BatchTask, which: Which) -> str:
     if which == "all":
         return ""
     same = {
-        "new": "AND answered.content_hash = hashed.content_hash",
+        "new": f"AND answered.content_hash = hashed.{CONTENT_HASH}",
         "missing": "",
-        "outdated": "AND answered.content_hash = hashed.content_hash AND answered.prompt_version = $prompt_version",
+        "outdated": f"AND answered.content_hash = hashed.{CONTENT_HASH} AND answered.prompt_version = $prompt_version",
     }[which]
     return f"""WHERE NOT EXISTS (
             SELECT 1 FROM {quoted(task.name)} AS answered

@@ -14,6 +14,7 @@ from batch_pipeline.batches.requests.candidates import Chunk, Records
 from batch_pipeline.batches.requests.counting import Counting, Counts
 from batch_pipeline.batches.requests.custom_id import custom_id
 from batch_pipeline.batches.requests.envelope import Envelope
+from batch_pipeline.batches.requests.prepared import CONTENT_HASH
 from batch_pipeline.batches.requests.rendering import Columns
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class TextAsking:
         fingerprints = self._envelope.fingerprints(bodies)
         record_ids = [str(record_id) for record_id in column("record_id")]
         names = [custom_id(record_id) for record_id in record_ids]
-        repo, night, content_hash = (column(name) for name in ("repo", "night", "content_hash"))
+        repo, night, content_hash = (column(name) for name in ("repo", "night", CONTENT_HASH))
         first = dict(zip(reversed(fingerprints), range(len(bodies) - 1, -1, -1), strict=True))
         at = sorted(first.values())
         prints, asked = [fingerprints[place] for place in at], [bodies[place] for place in at]

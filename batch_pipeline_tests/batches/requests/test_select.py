@@ -9,7 +9,7 @@ import pytest
 
 from batch_pipeline.batches.dry_run import dry_run
 from batch_pipeline.batches.pipeline import Pipeline
-from batch_pipeline.batches.plan import Order
+from batch_pipeline.batches.plan import Order, plan
 from batch_pipeline.batches.requests.orders import read_orders
 from batch_pipeline.batches.requests.prepared import AT_ONCE
 from batch_pipeline.batches.requests.select import connection_for, prepare
@@ -167,7 +167,7 @@ def test_many_records_are_read_in_windows_and_are_the_same_in_the_same_order(
         monkeypatch.setattr("batch_pipeline.batches.requests.prepared.AT_ONCE", 0)
         monkeypatch.setattr("batch_pipeline.batches.requests.prepared.WINDOW", 4)
         in_windows = [row for rows in prepared.stream(connection) for row in rows]
-        monkeypatch.setattr("batch_pipeline.batches.requests.prepared.WINDOW_MEGABYTES", 0)
+        monkeypatch.setattr("batch_pipeline.batches.requests.prepared.WINDOW_BYTES", 300_000)
         in_little_memory = [row for rows in prepared.stream(connection) for row in rows]
         ((memory,),) = connection.execute("SELECT current_setting('memory_limit')").fetchall()
     assert in_windows == in_little_memory == at_once
@@ -196,3 +196,11 @@ def test_more_records_than_are_put_in_order_at_once_come_each_once_and_in_order(
     assert memory.endswith("GiB"), "what it may keep is not what it was"
     wanted = sorted(range(count), key=lambda i: i * 7919 % count)
     assert read == [(f"{i:06}", length + len(str(i)), str(i)) for i in wanted]
+
+
+def test_a_record_may_have_a_content_hash_of_its_own(pipeline: Pipeline) -> None:
+    with pipeline.warehouse.write() as connection:
+        connection.execute("CREATE TABLE notes AS SELECT 'a' AS record_id, 'x' AS text, 'theirs' AS content_hash")
+    task = replace(mood, prompt="{text} {content_hash}")
+    job = plan(pipeline, Order(task))
+    assert b"x theirs" in next(pipeline.folder(job.job_id).lines())
