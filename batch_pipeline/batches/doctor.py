@@ -84,9 +84,13 @@ def _files(pipeline: Pipeline) -> Says:
     """Of two that create the same file, one must be told that it is there: each send rests on it."""
     where = pipeline.settings.data_dir if pipeline.settings.files_url is None else shown(pipeline.settings.files_url)
     probe = pipeline.settings.data_dir / f"doctor-{secrets.token_hex(4)}"
-    created = [pipeline.files.create(probe, content) for content in (b"first", b"second")]
-    kept = pipeline.files.read(probe)
-    pipeline.files.remove(probe)
+    try:
+        created = [pipeline.files.create(probe, content) for content in (b"first", b"second")]
+        kept = pipeline.files.read(probe)
+        pipeline.files.remove(probe)
+    except OSError as error:
+        yield "problem", f"{where} can't be written to, or knows no links: {error.strerror or error}"
+        return
     if created == [True, False] and kept == b"first":
         yield "ok", f"{where} creates a file once"
     else:

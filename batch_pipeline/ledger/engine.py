@@ -167,7 +167,8 @@ def _identity(file: Path) -> _Identity | None:
 
 def _durable(connection: object, _record: object) -> None:
     sqlite = cast("SQLiteConnection", connection)
-    for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+    # the log is cut back to 64 MiB when it was longer
+    for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "journal_size_limit = 67108864"):
         sqlite.execute(f"PRAGMA {pragma}")
 
 

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING
 from filelock import FileLock, Timeout
 
 from batch_pipeline.errors import WarehouseBusy
-from batch_pipeline.warehouse.names import text_literal
-from batch_pipeline.warehouse.stores import ATTACHED, LOCKED, Mode
+from batch_pipeline.warehouse.names import quoted, text_literal
+from batch_pipeline.warehouse.stores import LOCKED, Mode
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -130,9 +130,13 @@ class FileStore:
             if self._connection is None:
                 self._connection = self._open(mode, wait_seconds)
                 self._mode = mode
-            cursor = self._connection.cursor()
-            cursor.execute(self._begin)
             self._users += 1
+            cursor = self._connection.cursor()
+            try:
+                cursor.execute(self._begin)
+            except BaseException:
+                self._leave(cursor)
+                raise
             return cursor
 
     def _leave(self, cursor: DuckDBPyConnection) -> None:
@@ -156,7 +160,7 @@ class FileStore:
         while True:
             try:
                 return self._connected(read_only=mode != "write")
-            except duckdb.ConnectionException:
+            except (duckdb.ConnectionException, duckdb.BinderException):
                 raise WarehouseBusy(
                     f"{self.name} is open in this very process, by a connection of your own: close that first."
                 ) from None
@@ -177,23 +181,37 @@ class FileStore:
                 time.sleep(_RETRY_SECONDS)
 
     def _connected(self, *, read_only: bool) -> DuckDBPyConnection:
-        """What is to be written to is attached, since only so the size of its row groups can be said."""
+        """What is to be written to is attached, since only so the size of its row groups can be said.
+
+        It has the name that `connect` gives it: views may have been made with it.
+        """
         import duckdb
 
         self._begin = _IN_UTC
-        if read_only:
-            return duckdb.connect(str(self.path), read_only=True)
+        if read_only or _catalogue(self.path) == _IN_MEMORY:
+            return duckdb.connect(str(self.path), read_only=read_only)
         connection = duckdb.connect(config={"temp_directory": f"{self.path}.tmp"})
+        name = quoted(_catalogue(self.path))
         try:
-            connection.execute(f"ATTACH {text_literal(self.path)} AS {ATTACHED} (ROW_GROUP_SIZE {ROW_GROUP})")
+            connection.execute(f"ATTACH {text_literal(self.path)} AS {name} (ROW_GROUP_SIZE {ROW_GROUP})")
         except duckdb.BinderException:  # somebody has it open in this very process: it is shared with them
             connection.close()
             return duckdb.connect(str(self.path))
         except BaseException:
             connection.close()
             raise
-        self._begin += f"USE {ATTACHED};"
+        self._begin += f"USE {name};"
         return connection
+
+
+_IN_MEMORY = "memory"
+"""What a database that is attached to would be called itself."""
+
+
+def _catalogue(path: Path) -> str:
+    """The name that DuckDB has for a file that it opens."""
+    stem = path.name.split(".")[0]
+    return f"{stem}_db" if stem.lower() in ("main", "system", "temp") else stem
 
 
 @contextmanager

@@ -235,8 +235,8 @@ def test_a_file_that_may_not_be_opened_is_named_with_the_way_out(
     assert ran.code == 1
     assert ran.sentence.startswith(f"Error: {tmp_path}/nowhere/rows.csv can't be read or written: No such file")
 
-    def refused(path: str, **_: object) -> None:  # whoever runs the tests may open every file
-        raise duckdb.IOException(f'IO Error: Cannot open file "{path}": Permission denied')
+    def refused(*_: object, **__: object) -> None:  # whoever runs the tests may open every file
+        raise duckdb.IOException('IO Error: Cannot open file "warehouse.duckdb": Permission denied')
 
     monkeypatch.setattr(duckdb, "connect", refused)
     ran = offline("query", "FROM issues")

@@ -68,7 +68,7 @@ def test_in_a_terminal_it_is_a_table_that_ctrl_c_leaves(
 def test_a_job_that_waits_for_anothers_answers_says_so_and_counts_its_records(
     command: Command, issue_files: Path, books: Books
 ) -> None:
-    books.order({"kind": "slow", "stage": "in_progress", "seconds": 0.5})
+    books.order({"kind": "slow", "stage": "in_progress", "seconds": 2.5})
     submitted(command, issue_files)
     lines = command("collect", submitted(command, issue_files, "--force"), "--wait", *FAST).out.splitlines()
     assert lines[0] == "Completed: 0/3 (in flight, waiting for another job's answers)"

@@ -135,3 +135,13 @@ def test_what_somebody_reads_with_in_this_process_is_theirs_to_close(warehouse: 
     ):
         write_row(warehouse)
     write_row(warehouse)
+
+
+@pytest.mark.parametrize("name", ["other", "my rows", "memory", "main", "a.b"])
+def test_a_file_has_one_name_for_readers_and_writers(tmp_path: Path, name: str) -> None:
+    warehouse = Warehouse(tmp_path / f"{name}.duckdb", wait_seconds=30)
+    with warehouse.write() as connection:
+        ((written,),) = connection.execute("SELECT current_catalog()").fetchall()
+        connection.execute(f"""CREATE VIEW seen AS FROM "{written}".main.batch_results""")
+    with warehouse.read() as connection:
+        assert connection.execute("FROM seen").fetchall() == []
