@@ -104,7 +104,7 @@ def check(pipeline: Pipeline, job_id: str) -> dict[str, int]:
         answers, whole, counted = db.execute(
             """
             SELECT count(*), count(label) FILTER (reason IS NOT NULL AND label IN ('bug', 'feature', 'question')),
-                (SELECT count(*) FROM batch_requests WHERE job_id = $job AND input_tokens > 100)
+                (SELECT count(*) FROM batch_requests WHERE job_id = $job AND input_tokens > 50)
             FROM bench_kind WHERE job_id = $job
             """,
             {"job": job_id},

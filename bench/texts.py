@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import sys
 from collections.abc import Iterator
 from itertools import cycle, islice
 from pathlib import Path
@@ -41,6 +42,7 @@ def made_up(count: int) -> Iterator[tuple[str, str]]:
 
 def issues(path: Path, count: int) -> Iterator[tuple[str, str]]:
     """So many rows out of a CSV of issues (columns `title` and `body`), from the start again where it ends."""
+    csv.field_size_limit(sys.maxsize)  # a log that somebody pasted may be longer than 128 KiB
     with path.open(newline="", encoding="utf-8") as file:
         texts = [f"{row['title']}\n\n{row['body'][:3_000]}" for row in csv.DictReader(file)]
     for number, text in enumerate(islice(cycle(texts), count)):
