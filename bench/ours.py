@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import Counter
 from importlib import import_module
 from logging import Handler, LogRecord, getLogger
+from typing import TYPE_CHECKING
 
 from batch_pipeline.batches.collect import collect as collect_job
+from batch_pipeline.batches.money.tokens import TokenCounter
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.plan import Order
 from batch_pipeline.batches.plan import plan as plan_job
@@ -23,6 +26,9 @@ from batch_pipeline.ledger import batches
 from batch_pipeline.tasks.task import BatchTask
 from bench.clock import Clock
 from bench.question import LIMIT, MODEL, SYSTEM, Kind
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
 
 TASK = BatchTask(
     name="bench_kind",
@@ -101,17 +107,36 @@ def check(pipeline: Pipeline, job_id: str) -> dict[str, int]:
         outcomes = dict(
             db.execute("SELECT outcome, count(*) FROM batch_results WHERE job_id = ? GROUP BY 1", [job_id]).fetchall()
         )
-        answers, whole, counted = db.execute(
+        answers, whole = db.execute(
             """
-            SELECT count(*), count(label) FILTER (reason IS NOT NULL AND label IN ('bug', 'feature', 'question')),
-                (SELECT count(*) FROM batch_requests WHERE job_id = $job AND input_tokens > 50)
+            SELECT count(*), count(label) FILTER (reason IS NOT NULL AND label IN ('bug', 'feature', 'question'))
             FROM bench_kind WHERE job_id = $job
             """,
             {"job": job_id},
         ).fetchall()[0]
+        counted = _counted(db, job_id)
     with pipeline.ledger.read() as db:
         settled = sum(sum(batch.outcomes.values()) for batch in batches.of_job(db, job_id) if batch.collected_at)
     return {**outcomes, "answers": answers, "whole": whole, "counted": counted, "settled": settled}
+
+
+def _counted(db: DuckDBPyConnection, job_id: str) -> int:
+    """Requests of which the tokens are those of their text and of what all have, counted anew."""
+    rows = db.execute(
+        """
+        SELECT text, input_tokens
+        FROM batch_requests AS requests
+        JOIN request_records USING (batch_id, custom_id)
+        JOIN bench_rows USING (record_id)
+        WHERE requests.job_id = ?
+        """,
+        [job_id],
+    )
+    beside, counter = Counter[int](), TokenCounter(MODEL)
+    while found := rows.fetchmany(10_000):
+        texts = counter.count_masses([text for text, _ in found])
+        beside.update(tokens - own for (_, tokens), own in zip(found, texts, strict=True))
+    return max((count for tokens, count in beside.items() if tokens > 0), default=0)
 
 
 def main(verb: str, argument: str) -> None:
