@@ -167,17 +167,26 @@ def measure(
     instance: dg.DagsterInstance, processes: Sequence[subprocess.Popen[bytes]], repos: Sequence[str], limit: float
 ) -> None:
     """From the night's run request to the last result."""
-    results = [keys.results_key(task) for task in load_settings().tasks]
     wait_for_daemon(instance, limit)
     began, cpu = time.time(), cpu_seconds(processes)
     launched = sum(launch(request) for request in night_runs(NIGHT, repos))
+    wait_for_results(instance, processes, repos, limit)
+    spent = cpu_seconds(processes) - cpu + launched
+    tasks = len(load_settings().tasks)
+    print(f"{len(repos)} repositories, {tasks} tasks: {time.time() - began:.0f} s, {spent:.1f} s of CPU")  # noqa: T201 - a command
+    tell_runs(instance, began)
+
+
+def wait_for_results(
+    instance: dg.DagsterInstance, processes: Sequence[subprocess.Popen[bytes]], repos: Sequence[str], limit: float
+) -> None:
+    """Until each task has its results of each repository."""
+    results = [keys.results_key(task) for task in load_settings().tasks]
+    until = time.time() + limit
     while min(len(instance.get_materialized_partitions(key)) for key in results) < len(repos):
-        if time.time() - began > limit or any(process.poll() is not None for process in processes):
+        if time.time() > until or any(process.poll() is not None for process in processes):
             raise SystemExit(f"not through: {[(r.status, r.asset_selection) for r in instance.get_runs()]}")
         time.sleep(0.2)
-    spent = cpu_seconds(processes) - cpu + launched
-    print(f"{len(repos)} repositories, {len(results)} tasks: {time.time() - began:.0f} s, {spent:.1f} s of CPU")  # noqa: T201 - a command
-    tell_runs(instance, began)
 
 
 def tell_runs(instance: dg.DagsterInstance, began: float) -> None:
@@ -215,13 +224,8 @@ def measure_sent(
     instance: dg.DagsterInstance, processes: Sequence[subprocess.Popen[bytes]], repos: Sequence[str], limit: float
 ) -> None:
     """From the first batch's end to the last result."""
-    results = [keys.results_key(task) for task in load_settings().tasks]
     cpu, ended = cpu_seconds(processes), list[float]()
-    until = time.time() + limit
-    while min(len(instance.get_materialized_partitions(key)) for key in results) < len(repos):
-        if time.time() > until or any(process.poll() is not None for process in processes):
-            raise SystemExit(f"not through: {[(r.status, r.asset_selection) for r in instance.get_runs()]}")
-        time.sleep(0.5)
+    wait_for_results(instance, processes, repos, limit)
     through = time.time()
     pipeline = Pipeline()
     with pipeline.ledger.read() as db:

@@ -13,21 +13,16 @@ from pathlib import Path
 
 from bench import texts
 from bench.children import COMMAND, ROOT, local_server, run, step
+from bench.compared import environment_for
 
 Figures = dict[str, float]
-
-
-def environment(folder: Path, url: str) -> dict[str, str]:
-    """One with no settings but where data lies and who answers."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("BATCH_PIPELINE_", "OPENAI_"))}
-    return {**kept, "BATCH_PIPELINE_DATA_DIR": str(folder / "data"), "BATCH_PIPELINE_LOCAL_URL": url}
 
 
 def command(turns: int = 5) -> Figures:
     """CPU seconds of `--help`, of `import openai` alone, and of `submit` of ten requests to the shell's prompt."""
     found: dict[str, list[float]] = {"help": [], "import_openai": [], "submit_10": []}
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name, local_server(Path(name) / "server") as url:
-        here = environment(Path(name), url)
+        here = environment_for(Path(name), url)
         run(here, *COMMAND, "issues", "load", ROOT / "data/issues/*.json")
         for turn in range(turns):
             found["help"].append(run(here, *COMMAND, "--help")[0][1])
@@ -48,7 +43,7 @@ def server(rows: int = 50_000, turns: int = 3) -> Figures:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name, local_server(Path(name) / "server") as url:
         folder = Path(name)
         texts.write(folder / "rows.csv", texts.made_up(rows))
-        step(environment(folder, url), "bench.floor", "build", folder / "rows.csv", folder / "requests")
+        step(environment_for(folder, url), "bench.floor", "build", folder / "rows.csv", folder / "requests")
         client = OpenAI(api_key="none", base_url=url)
         for _ in range(turns):
             with (folder / "requests" / "requests-0000.jsonl").open("rb") as file:
@@ -67,7 +62,7 @@ def sensor(batches: int) -> Figures:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
         folder = Path(name)
         with local_server(folder / "server", "--seconds", "100000") as url:
-            here = environment(folder, url) | {"BATCH_PIPELINE_MAX_REQUESTS": "1"}
+            here = environment_for(folder, url) | {"BATCH_PIPELINE_MAX_REQUESTS": "1"}
             texts.write(folder / "rows.csv", texts.made_up(batches))
             step(here, "bench.ours", "load", folder / "rows.csv")
             job = step(here, "bench.ours", "build", "sensor").done["job"]

@@ -10,8 +10,9 @@ from typing import cast
 from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
 
 from batch_pipeline.errors import PlanSuperseded, UnknownJob
+from batch_pipeline.ledger import fingerprints
 from batch_pipeline.ledger.rows import chunked, row_of
-from batch_pipeline.ledger.tables import inflight, jobs, waits
+from batch_pipeline.ledger.tables import jobs, waits
 from batch_pipeline.settings import ProviderName
 
 Counts = dict[str, int]
@@ -291,7 +292,7 @@ def _planned_by(job: Job) -> ColumnElement[bool]:
 
 def release(db: Connection, job_id: str) -> None:
     """Lets go every fingerprint that the job holds or waits for."""
-    db.execute(delete(inflight).where(inflight.c.job_id == job_id))
+    fingerprints.free_all(db, job_id)
     db.execute(delete(waits).where(waits.c.job_id == job_id))
 
 

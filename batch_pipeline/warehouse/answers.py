@@ -158,10 +158,7 @@ def answers_by_version(connection: DuckDBPyConnection, task: str) -> dict[tuple[
 
 def type_of_column(connection: DuckDBPyConnection, table: str, column: str) -> str | None:
     """The column's type, or None where there is no such table or column."""
-    found = connection.execute(
-        "SELECT data_type FROM duckdb_columns() WHERE table_name = ? AND column_name = ?", [table, column]
-    ).fetchone()
-    return str(found[0]) if found else None
+    return columns_of(connection, table).get(column)
 
 
 def dimensions(connection: DuckDBPyConnection, task: str, model: str) -> int | None:

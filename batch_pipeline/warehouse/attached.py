@@ -18,11 +18,13 @@ from typing import TYPE_CHECKING
 from batch_pipeline.errors import WarehouseUnreachable
 from batch_pipeline.warehouse import extensions
 from batch_pipeline.warehouse.names import text_literal
-from batch_pipeline.warehouse.stores import ATTACHED, LOCKED, Mode
+from batch_pipeline.warehouse.stores import LOCKED, Mode
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
+ATTACHED = "warehouse"
+"""The name that it is attached by."""
 KEPT_SECONDS = 60.0
 """An attached DuckDB is given back at the end of its first use after that, with what it holds in memory."""
 

@@ -12,10 +12,9 @@ from typing_extensions import override
 
 from batch_pipeline.errors import InvalidSettings
 from batch_pipeline.warehouse import extensions, object_storage
-from batch_pipeline.warehouse.attached import AttachedStore, in_a_line
+from batch_pipeline.warehouse.attached import ATTACHED, AttachedStore, in_a_line
 from batch_pipeline.warehouse.names import quoted, text_literal
 from batch_pipeline.warehouse.postgres_catalogue import Catalogue
-from batch_pipeline.warehouse.stores import ATTACHED
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

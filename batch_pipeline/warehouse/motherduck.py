@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING
 from typing_extensions import override
 
 from batch_pipeline.warehouse import extensions
-from batch_pipeline.warehouse.attached import AttachedStore
+from batch_pipeline.warehouse.attached import ATTACHED, AttachedStore
 from batch_pipeline.warehouse.duckdb_file import file_lock
 from batch_pipeline.warehouse.names import text_literal
-from batch_pipeline.warehouse.stores import ATTACHED
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

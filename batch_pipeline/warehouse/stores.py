@@ -11,9 +11,6 @@ if TYPE_CHECKING:
 
 Mode = Literal["read", "write", "guarded"]
 
-ATTACHED = "warehouse"
-"""The name of what is attached."""
-
 LOCKED = """
     SET enable_external_access = false;
     SET autoinstall_known_extensions = false;

@@ -14,7 +14,7 @@ import orjson
 
 from batch_pipeline.batches.files import JobFolder
 from batch_pipeline.batches.money.tokens import TokenCounter
-from batch_pipeline.batches.requests.columns import Column, columns_of
+from batch_pipeline.batches.requests.columns import Column, transposed
 from batch_pipeline.batches.requests.counting import Counts
 from batch_pipeline.batches.requests.envelope import doubled_limit
 from batch_pipeline.batches.requests.prepared import CHUNK
@@ -60,7 +60,7 @@ class Records:
     @classmethod
     def of(cls, rows: Sequence[Asked]) -> Records:
         """The columns of these rows."""
-        return cls(*cast("list[Any]", columns_of(rows, Asked._fields)))
+        return cls(*cast("list[Any]", transposed(rows, Asked._fields)))
 
 
 @dataclass(frozen=True, slots=True)

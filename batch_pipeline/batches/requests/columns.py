@@ -9,11 +9,6 @@ Column = Sequence[object]
 """One value a row."""
 
 
-def columns_of(rows: Iterable[NamedTuple], names: Sequence[str]) -> list[Column]:
+def transposed(rows: Iterable[NamedTuple], names: Sequence[str]) -> list[Column]:
     """Rows with these fields, column by column."""
     return list(zip(*rows, strict=True)) or [()] * len(names)
-
-
-def picked(column: Column, places: Sequence[int]) -> Column:
-    """The values at these places."""
-    return [column[place] for place in places]

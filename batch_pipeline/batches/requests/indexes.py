@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
-from batch_pipeline.batches.requests.columns import Column, columns_of, picked
+from batch_pipeline.batches.requests.columns import Column, transposed
 from batch_pipeline.warehouse import plan_index
 
 if TYPE_CHECKING:
@@ -77,11 +77,11 @@ class RecordRows:
     @classmethod
     def of(cls, rows: Iterable[RecordRow]) -> RecordRows:
         """The columns of these rows."""
-        return cls(*cast("list[Any]", columns_of(rows, RecordRow._fields)))
+        return cls(*cast("list[Any]", transposed(rows, RecordRow._fields)))
 
     def at(self, places: Sequence[int]) -> RecordRows:
         """Those at these places."""
-        return RecordRows(*cast("list[Any]", [picked(column, places) for column in self.columns()]))
+        return RecordRows(*cast("list[Any]", [[column[place] for place in places] for column in self.columns()]))
 
     def columns(self) -> list[Column]:
         """All of them, in their order."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
@@ -100,9 +100,12 @@ def _little_memory(connection: DuckDBPyConnection) -> Generator[Callable[[], boo
     """
     import duckdb
 
+    if is_lake(connection):
+        yield lambda: False
+        return
     ((before,),) = connection.execute("SELECT current_setting('memory_limit')").fetchall()
     less = (size for size in (WINDOW_BYTES << doubled for doubled in range(6)) if size < _bytes(before))
-    steps = iter([] if is_lake(connection) else [*(f"{size}B" for size in less), str(before)])
+    steps = iter([*(f"{size}B" for size in less), str(before)])
 
     def more() -> bool:
         memory = next(steps, None)
@@ -114,11 +117,11 @@ def _little_memory(connection: DuckDBPyConnection) -> Generator[Callable[[], boo
             return False
         return True
 
-    lowered = more()
+    more()
     try:
         yield more
     finally:
-        if lowered:
+        with suppress(duckdb.Error):  # as above
             connection.execute(f"SET memory_limit = '{before}'")
 
 

@@ -18,7 +18,7 @@ from typing import Any, BinaryIO, NamedTuple, cast
 from batch_pipeline.batches.files import JobFolder, half
 from batch_pipeline.batches.money.estimates import Estimate, Estimator
 from batch_pipeline.batches.points import reach
-from batch_pipeline.batches.requests.columns import columns_of
+from batch_pipeline.batches.requests.columns import transposed
 from batch_pipeline.batches.requests.indexes import Indexes, Placed, RecordRows
 from batch_pipeline.errors import PlanSuperseded
 
@@ -57,7 +57,7 @@ class Requests:
     @classmethod
     def of(cls, requests: Sequence[Request]) -> Requests:
         """The columns of these rows."""
-        columns = columns_of((each for request in requests for each in request.inputs), Input._fields)
+        columns = transposed((each for request in requests for each in request.inputs), Input._fields)
         names, fingerprints, tokens = cast("Any", columns)
         inputs = [len(request.inputs) for request in requests]
         return cls([request.line for request in requests], names, fingerprints, tokens, inputs)

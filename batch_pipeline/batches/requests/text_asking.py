@@ -52,9 +52,8 @@ class TextAsking:
         repo, night, content_hash = (column(name) for name in ("repo", "night", CONTENT_HASH))
         first = dict(zip(reversed(fingerprints), range(len(bodies) - 1, -1, -1), strict=True))
         at = sorted(first.values())
-        prints, asked = [fingerprints[place] for place in at], [bodies[place] for place in at]
         ids = {fingerprints[place]: names[place] for place in at}
-        by_print = dict(zip(prints, asked, strict=True))
+        by_print = {fingerprints[place]: bodies[place] for place in at}
         return Chunk(
             records=Records(record_ids, repo, night, content_hash, [0] * len(bodies), fingerprints, names),
             bodies=by_print,
