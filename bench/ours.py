@@ -44,7 +44,7 @@ TASK = BatchTask(
 
 LIBRARIES = {
     "load": (),
-    "build": ("duckdb", "pyarrow.parquet", "genai_prices.data"),
+    "build": ("duckdb", "pyarrow.parquet", "genai_prices.data", "sqlalchemy.dialects.sqlite", "splintr"),
     "check": (),
     **dict.fromkeys(("send", "collect", "submit", "look"), ("openai", "duckdb")),
 }

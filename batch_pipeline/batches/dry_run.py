@@ -10,7 +10,7 @@ from batch_pipeline.batches.money.tokens import TokenCounter
 from batch_pipeline.batches.pipeline import Pipeline
 from batch_pipeline.batches.plan import Order, estimator_for, job_of, limits_of, snapshot_of
 from batch_pipeline.batches.requests import asking
-from batch_pipeline.batches.requests.counting import counting, one_late
+from batch_pipeline.batches.requests.counting import counting
 from batch_pipeline.batches.requests.planner import Planner
 from batch_pipeline.batches.requests.request_files import Limits, Requests
 from batch_pipeline.batches.requests.select import connection_for, prepare
@@ -66,7 +66,7 @@ def dry_run(pipeline: Pipeline, order: Order, sql_seconds: float | None = None) 
         planner = _DryPlanner(pipeline, job, lookups, limits, force=order.force)
         with counting(counter, prepared.count) as counts:
             chunks = asking.selected(connection, order.task, snapshot, prepared, counts)
-            for decided in one_late(planner.decide(chunks)):
+            for decided in planner.decide(chunks):
                 requests = decided.requests()
                 files.add(requests)
                 for each in (paid, batch, realtime):
@@ -113,7 +113,7 @@ class _Files:
     _bytes: int = field(default=0, init=False)
 
     def add(self, requests: Requests) -> None:
-        for size, inputs in zip(map(len, requests.lines), requests.counts, strict=True):
+        for size, inputs in zip(requests.lines.sizes, requests.counts, strict=True):
             many = self._inputs + inputs > self.limits.max_requests
             if many or self._bytes + size > self.limits.max_bytes or not self.count:
                 self.count, self._inputs, self._bytes = self.count + 1, 0, 0

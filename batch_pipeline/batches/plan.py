@@ -12,7 +12,7 @@ import json
 import secrets
 import time
 from collections.abc import Generator, Iterable, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -29,7 +29,7 @@ from batch_pipeline.batches.points import reach
 from batch_pipeline.batches.recover import foreign_markers, recover
 from batch_pipeline.batches.requests import asking
 from batch_pipeline.batches.requests.candidates import Chunk
-from batch_pipeline.batches.requests.counting import counting, one_late
+from batch_pipeline.batches.requests.counting import counting
 from batch_pipeline.batches.requests.garbage import no_cycles
 from batch_pipeline.batches.requests.planner import Planner
 from batch_pipeline.batches.requests.request_files import FilePlan, Limits, RequestFiles
@@ -215,8 +215,9 @@ def write_plan(
 
     with no_cycles(), RequestFiles(folder, limits, lambda: estimator_for(snapshot, price, counter)) as files:
         planner = Planner(pipeline, job, connection, limits, force=force)
-        for decided in one_late(planner.decide(chunks)):
-            files.add(decided.requests(), decided.records, decided.waiting)
+        with closing(planner.decide(chunks)) as decisions:
+            for decided in decisions:
+                files.add(decided.requests(), decided.records, decided.waiting)
         if not planner.tally.records:
             return _nothing_to_do(pipeline, planner.tally.on(job, selected))
         written = files.commit()

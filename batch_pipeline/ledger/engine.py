@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from sqlite3 import Connection as SQLiteConnection
 
 BUSY_SECONDS = 60
+PAGE = 4096
 LOG_PAGES, MANY_LOG_PAGES = 1_000, 65_536
 """Pages of 4 KiB in SQLite's log from which on a commit writes them into the file; more in a row of transactions of
 many rows, each of which writes nearly all pages of an index: of a million fingerprints that takes 2 s less."""
@@ -59,6 +60,13 @@ class Ledger:
             view = db if self._file else postgres.readers(db)
             with view.begin():
                 yield view
+
+    def write_back(self) -> None:
+        """Writes SQLite's log into its file, where it is long, as a later commit would; waits for nobody."""
+        log = Path(f"{self._file}-wal")
+        if self._file is not None and log.exists() and log.stat().st_size > LOG_PAGES * PAGE:
+            with closing(self.engine.raw_connection()) as db:
+                db.cursor().execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     @contextmanager
     def to_itself(self, name: str, *, wait: bool = True) -> Generator[bool]:

@@ -48,17 +48,19 @@ def _insert(db: Connection, job_id: str, wanted: Mapping[str, str]) -> int:
     """
     if not wanted:
         return 0
-    sql = _INSERT.format(rows="json_each(:wanted)" if db.dialect.name == "sqlite" else _ROWS_ON_POSTGRES)
-    return db.execute(
-        text(sql), {"job_id": job_id, "wanted": orjson.dumps(wanted, option=orjson.OPT_SORT_KEYS).decode()}
-    ).rowcount
+    listed = orjson.dumps(wanted, option=orjson.OPT_SORT_KEYS).decode()
+    sql = _INSERT_ON_SQLITE if db.dialect.name == "sqlite" else _INSERT_ON_POSTGRES
+    return db.execute(text(sql), {"job_id": job_id, "wanted": listed}).rowcount
 
 
-_INSERT = """
-    INSERT INTO inflight (fingerprint, job_id, custom_id)
-    SELECT key, :job_id, value FROM {rows} WHERE true ON CONFLICT DO NOTHING
+# SQLite keeps what it changes until the end of a statement that may fail in the middle, and this one may not
+_INSERT_ON_SQLITE = """
+    INSERT OR IGNORE INTO inflight (fingerprint, job_id, custom_id) SELECT key, :job_id, value FROM json_each(:wanted)
 """
-_ROWS_ON_POSTGRES = "json_each_text(CAST(:wanted AS JSON))"
+_INSERT_ON_POSTGRES = """
+    INSERT INTO inflight (fingerprint, job_id, custom_id)
+    SELECT key, :job_id, value FROM json_each_text(CAST(:wanted AS JSON)) ON CONFLICT DO NOTHING
+"""
 
 
 def holders(db: Connection, fingerprints: Sequence[str]) -> dict[str, Holder]:

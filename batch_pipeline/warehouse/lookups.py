@@ -40,6 +40,8 @@ _TRIES = """
 
 def answered(connection: DuckDBPyConnection, fingerprints: Sequence[str]) -> set[str]:
     """Those of the fingerprints that have an answer, in whatever job."""
+    if connection.execute("SELECT 1 FROM batch_requests LIMIT 1").fetchone() is None:
+        return set()
     rows = connection.execute(_ANSWERED, {"fingerprints": orjson.dumps(list(fingerprints)).decode()}).fetchall()
     return {str(fingerprint) for (fingerprint,) in rows}
 

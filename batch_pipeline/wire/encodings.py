@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from functools import cache
 from importlib.machinery import PathFinder
 from importlib.util import find_spec, module_from_spec
+from itertools import pairwise
 from types import ModuleType
 from typing import TYPE_CHECKING, Literal, cast
 
 if TYPE_CHECKING:
     from bpe_openai._bindings import PyTokenizer
+    from splintr import AnyTokenizer
 
 Encoding = Literal["o200k_base", "cl100k_base"]
+
+_SPECIAL = "<|"
+"""How all special tokens begin: splintr 0.22 takes text that looks like one for it, as no provider does."""
+_LONG_S = "'\u017f"
+"""Splintr 0.22 does not know that this is `'s` in another case: one token less."""
 
 
 @cache
@@ -23,14 +31,37 @@ def tokenizer(encoding: Encoding) -> PyTokenizer:
 
 
 def count_many(encoding: Encoding, texts: Sequence[str]) -> list[int]:
-    """Tokens of each text, as `tokenizer` counts them, in a tenth of the time; but the first call takes 0.4 s.
+    """Tokens of each text, as `tokenizer` counts them, in a third of the time; but first it takes 0.15 s to load.
+
+    Meanwhile it lets other threads have Python's lock.
 
     Raises:
         UnicodeEncodeError: A text holds half a surrogate pair.
     """
-    import toktok
+    _, offsets = _mass_tokenizer(encoding).encode_batch_flat(texts)
+    counts = [end - start for start, end in pairwise(memoryview(offsets).cast("Q"))]
+    for place, text in enumerate(texts):
+        if ("<" in text and _SPECIAL in text) or _LONG_S in text:
+            counts[place] = tokenizer(encoding).count(text)
+    return counts
 
-    return toktok.batch_count(texts, encoding, threads=1)
+
+@cache
+def _mass_tokenizer(encoding: Encoding) -> AnyTokenizer:
+    """Counts in one thread: it is far ahead of whoever makes the texts, and they have use for the other cores."""
+    import splintr
+
+    mass, kept = splintr.Tokenizer.from_pretrained(encoding), os.environ.get(_THREADS)
+    os.environ[_THREADS] = "1"
+    mass.encode_batch_flat([""])  # here it makes its threads
+    if kept is None:
+        del os.environ[_THREADS]
+    else:
+        os.environ[_THREADS] = kept
+    return mass
+
+
+_THREADS = "RAYON_NUM_THREADS"
 
 
 def _bindings() -> ModuleType:

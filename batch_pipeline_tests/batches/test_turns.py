@@ -40,7 +40,7 @@ def ask(content: Content, provider: ProviderName = "local", endpoint: TaskEndpoi
     rows = pa.RecordBatch.from_pylist([{"record_id": "1", "repo": None, "night": None, "_content_hash": "h"}])
     (chunk,) = asking.chunks(rows)
     (fingerprint,) = chunk.bodies
-    (line,) = chunk.lines([fingerprint])
+    (line,) = chunk.lines([fingerprint]).each()
     request = cast("dict[str, dict[str, object]]", orjson.loads(line))
     body = request.get("params") or request["body"]
     return fingerprint, body.get("messages") or body["input"]

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, cast
 
 import orjson
@@ -17,6 +17,7 @@ from batch_pipeline.batches.requests.content import for_model, in_form_of, media
 from batch_pipeline.batches.requests.counting import Counting, Counts
 from batch_pipeline.batches.requests.custom_id import custom_id
 from batch_pipeline.batches.requests.envelope import Envelope, Turns
+from batch_pipeline.batches.requests.lines import Lines
 from batch_pipeline.batches.requests.prepared import CONTENT_HASH
 from batch_pipeline.batches.requests.rendering import column_filler, renderer
 from batch_pipeline.batches.requests.request_files import Input, Request
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from duckdb import DuckDBPyConnection
 
-    from batch_pipeline.batches.requests.prepared import Prepared
+    from batch_pipeline.batches.requests.lines import Lines
+from batch_pipeline.batches.requests.prepared import Prepared
 
 PACK_INPUTS = 256
 PACK_TOKENS = 100_000
@@ -84,7 +86,8 @@ class Asking:
         self._model = counter.model
         self._counter = counter
         counting = counting or Counting(counter)
-        self._constant = (lambda: [0]) if self._embeds else self._begin_constant(counting)
+        counting.load()
+        self._constant = cache(lambda: self._begin_constant(counting))
         self._texts: TextAsking | None = None
         if isinstance(task.prompt, str) and not self._embeds:
             fill = column_filler(task.prompt, task.truncate_at)
@@ -100,7 +103,9 @@ class Asking:
             yield self._texts.chunk(batch.slice(start, length))
 
     def _begin_constant(self, counting: Counting) -> Counts:
-        counts = counting.begin([orjson.dumps(self._envelope.constant_text)])
+        if self._embeds:
+            return lambda: [0]
+        counts = counting.begin([self._envelope.constant_text])
         return lambda: [tokens + framing_tokens() for tokens in counts()]
 
     def _by_record(self, rows: Sequence[Record]) -> Generator[Chunk]:
@@ -146,14 +151,14 @@ class Asking:
 
         def count(wanted: Sequence[str]) -> list[int]:
             counted = self._counter.count_many([gathered.texts[fingerprint] for fingerprint in wanted])
-            (constant,) = self._constant()
+            (constant,) = self._constant()()
             media = (constant + gathered.media_tokens[fingerprint] for fingerprint in wanted)
             return [tokens + more for tokens, more in zip(counted, media, strict=True)]
 
         return Chunk(
             records=Records.of(gathered.records),
             bodies=gathered.bodies,
-            lines=lambda wanted: [self._envelope.line(ids[fp], gathered.bodies[fp]) for fp in wanted],
+            lines=lambda wanted: Lines.of([self._envelope.line(ids[fp], gathered.bodies[fp]) for fp in wanted]),
             around=self._envelope.around,
             custom_ids=ids,
             input_tokens=lambda wanted: partial(count, wanted),

@@ -17,6 +17,7 @@ from batch_pipeline.batches.money.tokens import TokenCounter
 from batch_pipeline.batches.requests.columns import Column, transposed
 from batch_pipeline.batches.requests.counting import Counts
 from batch_pipeline.batches.requests.envelope import doubled_limit
+from batch_pipeline.batches.requests.lines import Lines
 from batch_pipeline.batches.requests.prepared import CHUNK
 from batch_pipeline.batches.requests.request_files import Input, Request, Requests
 from batch_pipeline.tasks.content import UnusableRecord
@@ -80,9 +81,8 @@ class Chunk:
 
     records: Records
     bodies: Mapping[str, bytes]
-    """JSON of what is asked, or the whole line where `around` is 0. `lines` makes what is written, and then no longer
-    in memory."""
-    lines: Callable[[Sequence[str]], list[bytes]]
+    """JSON of what is asked, or the whole line where `around` is 0."""
+    lines: Callable[[Sequence[str]], Lines]
     """The lines that would be sent for these fingerprints."""
     custom_ids: Mapping[str, str]
     input_tokens: Callable[[Sequence[str]], Counts]
@@ -96,7 +96,7 @@ class Chunk:
 
     def requests(self, fingerprints: Sequence[str], input_tokens: Sequence[int]) -> Requests:
         """The requests that ask for these inputs, of which the tokens are counted."""
-        names = [self.custom_ids[fingerprint] for fingerprint in fingerprints]
+        names = list(map(self.custom_ids.__getitem__, fingerprints))
         if self.pack is not None:
             return Requests.of(
                 self.pack([Input(*each) for each in zip(names, fingerprints, input_tokens, strict=True)])
@@ -106,7 +106,7 @@ class Chunk:
     def longer_than(self, most: int, fingerprints: Sequence[str]) -> list[str]:
         """Those of the fingerprints of which the line has more bytes."""
         near = [fp for fp in fingerprints if len(self.bodies[fp]) + self.around > most]
-        return [fp for fp, line in zip(near, self.lines(near), strict=True) if len(line) > most]
+        return [fp for fp, size in zip(near, self.lines(near).sizes, strict=True) if size > most]
 
 
 def again(
@@ -139,8 +139,8 @@ def _again(going: Mapping[str, OpenRequest], bodies: dict[str, bytes], counter: 
 
     asked = [record for request in going.values() for record in request.records]
 
-    def lines(wanted: Sequence[str]) -> list[bytes]:
-        return [bodies[fp] for fp in wanted]
+    def lines(wanted: Sequence[str]) -> Lines:
+        return Lines.of([bodies[fp] for fp in wanted])
 
     return Chunk(Records.of(asked), bodies, lines, {fp: request.custom_id for fp, request in going.items()}, tokens)
 

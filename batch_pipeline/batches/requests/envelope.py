@@ -9,6 +9,7 @@ from typing import cast
 import orjson
 
 from batch_pipeline.batches.requests.custom_id import LONGEST
+from batch_pipeline.batches.requests.lines import Lines
 from batch_pipeline.batches.requests.messages_form import message_line, message_params
 from batch_pipeline.tasks.snapshot import EMBEDDINGS, TaskSnapshot
 from batch_pipeline.wire.messages import MESSAGES
@@ -63,18 +64,14 @@ class Envelope:
             tail,
         )
 
-    def lines(self, custom_ids: Sequence[str], contents: Sequence[bytes]) -> list[bytes]:
+    def lines(self, custom_ids: Sequence[str], contents: Sequence[bytes]) -> Lines:
         """The same of many."""
         if self.endpoint == MESSAGES:
-            return [self.line(name, content) for name, content in zip(custom_ids, contents, strict=True)]
+            return Lines.of([self.line(name, content) for name, content in zip(custom_ids, contents, strict=True)])
         head, tail = self._of_content
-        start, middle, end = (
-            b'{"custom_id":"',
-            b'","method":"POST","url":%b,"body":%b' % (self._url, head),
-            tail + b"}\n",
-        )
-        named = zip(custom_ids, contents, strict=True)
-        return [b"".join((start, name.encode(), middle, content, end)) for name, content in named]
+        between = b'","method":"POST","url":%b,"body":%b' % (self._url, head)
+        names = [name.encode() for name in custom_ids]
+        return Lines.around(b'{"custom_id":"', names, between, contents, tail + b"}\n")
 
     def fingerprints(self, contents: Sequence[bytes]) -> list[str]:
         """The same of many."""

@@ -25,6 +25,9 @@ Share = Literal["sent", "reused", "waiting", "unsendable"]
 """How a record gets its answer: by a request of this job; by an answer bought before; by another job's request that
 is in flight; or not, since its request is too large for any file, or can't be made."""
 
+_SOUGHT: Any = ["batch"]
+"""The column whose least and largest value each group is kept with; typed as bool."""
+
 
 class Placed(NamedTuple):
     """Inputs of requests, column by column.
@@ -116,7 +119,12 @@ class Indexes:
 
     def add(self, placed: Sequence[Placed], records: RecordRows) -> None:
         """Takes requests as they were put into files, and records that they or earlier ones answer."""
-        columns = [[value for part in parts for value in part] for parts in zip(*placed, strict=True)]
+        columns: Sequence[Column]
+        match placed:
+            case [one]:
+                columns = one
+            case _:
+                columns = [[value for part in parts for value in part] for parts in zip(*placed, strict=True)]
         self._requests.write(_table(columns or [()] * len(Placed._fields), request_schema()))
         batches = {name: part.batch[0] for part in placed for name in part.custom_id}
         sent = zip(records.custom_id, records.share, strict=True)
@@ -156,7 +164,9 @@ class Indexes:
         few: Any = [
             name for name in ("repo", "night", "share", "code", "note") if name in schema.names
         ]  # typed as bool
-        return self._stack.enter_context(pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=few))
+        return self._stack.enter_context(
+            pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=few, write_statistics=_SOUGHT)
+        )
 
 
 def request_schema() -> pa.Schema:

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import TYPE_CHECKING, cast
 
 from batch_pipeline.batches.pipeline import Pipeline
@@ -21,14 +23,15 @@ from batch_pipeline.ledger import fingerprints, jobs
 from batch_pipeline.ledger.fingerprints import Holder
 from batch_pipeline.ledger.jobs import Job
 from batch_pipeline.warehouse import lookups
+from batch_pipeline.warehouse.without_pandas import without_pandas
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-TOGETHER = 5
+TOGETHER = 3
 """Chunks whose fingerprints are taken in one transaction, and looked up together. They are in no order, so each
 transaction writes most pages of a large index (a million took 16 s of CPU in pieces of 10,000), and each look reads
-what all that was bought before has there."""
+what all that was bought before has there. Two such groups are in memory."""
 
 
 @dataclass
@@ -74,6 +77,20 @@ class Decided:
         return self.chunk.requests(self.send, self.counts())
 
 
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What is known of the fingerprints of a group of chunks."""
+
+    held: Mapping[str, Holder]
+    """Those that could not be taken, and by whom they are held."""
+    given_up: set[str]
+    answered: set[str]
+    repeats: bool
+    """Whether one of them is in two chunks."""
+    too_large: set[str] = field(default_factory=set[str])
+    """No file has room for their requests; known when these are made."""
+
+
 class Planner:
     """Decides, chunk by chunk, what becomes of each candidate."""
 
@@ -94,31 +111,53 @@ class Planner:
         self._force = force
 
     def decide(self, chunks: Iterable[Chunk]) -> Generator[Decided]:
-        """What to send, every record with its share, and the lines that are waited for, chunk by chunk."""
-        for group in _groups(chunks):
-            wanted: dict[str, str] = {}
-            for chunk in reversed(group):  # of identical requests the first is sent
-                wanted.update(chunk.custom_ids)
-            held = dict(self._take(wanted))
-            reach("plan.inflight_taken")
-            unusable = [fingerprint for chunk in group for fingerprint in chunk.unusable]
-            self._given_up, self._answered = self._bought_before([fp for fp in wanted if fp not in held] + unusable)
-            self._too_large: set[str] = set()
-            while group:
-                chunk = group.pop(0)
-                decided = self._decide(chunk, {fp: held[fp] for fp in chunk.custom_ids if fp in held})
-                held |= {fp: Holder(self._job.job_id, wanted[fp]) for fp in decided.send}
-                yield decided
+        """What to send, every record with its share, and the lines that are waited for, chunk by chunk.
 
-    def _decide(self, chunk: Chunk, held: Mapping[str, Holder]) -> Decided:
+        What is held and what was bought is asked in another thread, while the chunks before are written and those
+        behind are made; nothing is taken before all is decided that was taken earlier.
+        """
+        with ThreadPoolExecutor(1) as beside:
+            asked: tuple[list[Chunk], Future[_Found]] | None = None
+            for group in chain(_groups(chunks), [[]]):
+                decided = self._decided(*asked) if asked else []
+                asked = (group, beside.submit(self._find, group)) if group else None
+                if not group:
+                    beside.submit(self._pipeline.ledger.write_back)
+                while decided:
+                    yield decided.pop(0)
+
+    @without_pandas()
+    def _find(self, group: Sequence[Chunk]) -> _Found:
+        wanted: dict[str, str] = {}
+        for chunk in reversed(group):  # of identical requests the first is sent
+            wanted.update(chunk.custom_ids)
+        held = self._take(wanted)
+        reach("plan.inflight_taken")
+        unusable = [fingerprint for chunk in group for fingerprint in chunk.unusable]
+        given_up, answered = self._bought_before([*_without(wanted, held), *unusable])
+        return _Found(held, given_up, answered, repeats=sum(len(chunk.custom_ids) for chunk in group) > len(wanted))
+
+    def _decided(self, group: Sequence[Chunk], asked: Future[_Found]) -> list[Decided]:
+        found, sent = asked.result(), dict[str, str]()
+        decided: list[Decided] = []
+        for chunk in group:
+            decided.append(self._decide(chunk, found, sent))
+            if found.repeats:
+                sent.update((fp, chunk.custom_ids[fp]) for fp in decided[-1].send)
+        return decided
+
+    def _decide(self, chunk: Chunk, found: _Found, sent: Mapping[str, str]) -> Decided:
+        """Decides, where the group's earlier chunks send what is `sent`, under these names."""
+        held = {fp: found.held[fp] for fp in chunk.custom_ids if fp in found.held} if found.held else {}
         mine = {fp: holder.custom_id for fp, holder in held.items() if holder.job_id == self._job.job_id}
+        mine |= {fp: sent[fp] for fp in sent.keys() & chunk.custom_ids.keys()}
         waiting = [fp for fp in held if fp not in mine]
-        free = [fp for fp in chunk.bodies if fp not in held]
-        too_large = {*chunk.longer_than(self._limits.max_bytes, free), *self._too_large.intersection(free)}
-        self._too_large |= too_large
-        given_up = self._given_up.intersection([*free, *chunk.unusable])
-        answered = self._answered.intersection([*free, *chunk.unusable])
-        send = [fp for fp in free if fp not in given_up and fp not in answered and fp not in too_large]
+        free = _without(chunk.bodies, held, mine)
+        too_large = {*chunk.longer_than(self._limits.max_bytes, free), *found.too_large.intersection(free)}
+        found.too_large.update(too_large)
+        given_up = found.given_up.intersection([*free, *chunk.unusable])
+        answered = found.answered.intersection([*free, *chunk.unusable])
+        send = _without(free, given_up, answered, too_large)
         unsendable = (too_large | chunk.unusable.keys()) - given_up
         self._settle(waiting, [*given_up, *answered, *too_large])
         shares: dict[str, Share] = {
@@ -132,7 +171,7 @@ class Planner:
         if given_up:
             records = _still_wanted(records, chunk)
         self._count(chunk, records)
-        return Decided(chunk, send, chunk.input_tokens(send), records, chunk.lines(waiting))
+        return Decided(chunk, send, chunk.input_tokens(send), records, chunk.lines(waiting).each())
 
     def _take(self, wanted: Mapping[str, str]) -> Mapping[str, Holder]:
         with self._pipeline.ledger.begin(alone=False) as db:
@@ -157,25 +196,25 @@ class Planner:
     def _records(self, chunk: Chunk, shares: Mapping[str, Share], mine: Mapping[str, str]) -> RecordRows:
         """Those with a share; who is sent is answered by the first of identical requests."""
         asked, ids = chunk.records, {**chunk.custom_ids, **mine}
-        found = [shares.get(fingerprint) for fingerprint in asked.fingerprint]
+        found = list(map(shares.get, asked.fingerprint))
         places = zip(found, asked.fingerprint, asked.custom_id, strict=True)
         names = [ids[fingerprint] if share == "sent" else own for share, fingerprint, own in places]
         unsendable = [fingerprint for fingerprint, share in shares.items() if share == "unsendable"]
         reasons = {fingerprint: self._why_not(chunk, fingerprint) for fingerprint in unsendable}
-        why = [reasons.get(fingerprint, (None, None)) for fingerprint in asked.fingerprint]
+        codes, notes = ({fp: reason[part] for fp, reason in reasons.items()} for part in (0, 1))
         rows = RecordRows(
             *(asked.record_id, asked.repo, asked.night, asked.content_hash, asked.part, asked.fingerprint),
             names,
             cast("list[Share]", found),
-            [code for code, _ in why],
-            [note for _, note in why],
+            list(map(codes.get, asked.fingerprint)),
+            list(map(notes.get, asked.fingerprint)),
         )
         return rows.at([place for place, share in enumerate(found) if share]) if None in found else rows
 
     def _why_not(self, chunk: Chunk, fingerprint: str) -> tuple[str, str]:
         if (unusable := chunk.unusable.get(fingerprint)) is not None:
             return unusable.code, unusable.message
-        size, most = len(chunk.lines([fingerprint])[0]), self._limits.max_bytes
+        size, most = chunk.lines([fingerprint]).sizes[0], self._limits.max_bytes
         why = f"the request has {size:,} bytes, and a file may have {most:,}: shorten it with truncate_at"
         return "request_too_large", why
 
@@ -188,6 +227,12 @@ class Planner:
             planned = set(cast("Sequence[str]", records.record_id))
             before = zip(chunk.records.record_id, chunk.records.before, strict=True)
             self.tally.taken.update(outcome for name, outcome in before if outcome is not None and name in planned)
+
+
+def _without(fingerprints: Iterable[str], *others: Collection[str]) -> list[str]:
+    """Those that are in none of the others, of which most are empty most of the time."""
+    others = tuple(filter(None, others))
+    return [fp for fp in fingerprints if not any(fp in other for other in others)] if others else list(fingerprints)
 
 
 def _groups(chunks: Iterable[Chunk]) -> Generator[list[Chunk]]:

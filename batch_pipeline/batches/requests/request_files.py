@@ -5,7 +5,6 @@ Lines and rows stream to disk; what is in memory does not grow with the job.
 
 from __future__ import annotations
 
-import hashlib
 from bisect import bisect_right
 from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack
@@ -19,8 +18,13 @@ from batch_pipeline.batches.files import JobFolder, half
 from batch_pipeline.batches.money.estimates import Estimate, Estimator
 from batch_pipeline.batches.points import reach
 from batch_pipeline.batches.requests.columns import transposed
+from batch_pipeline.batches.requests.digest import Digest
 from batch_pipeline.batches.requests.indexes import Indexes, Placed, RecordRows
+from batch_pipeline.batches.requests.lines import Lines
 from batch_pipeline.errors import PlanSuperseded
+
+TOGETHER = 1_000
+"""Lines that are written at a time: what they take together is the same memory each time, which is twice as fast."""
 
 
 class Input(NamedTuple):
@@ -48,7 +52,7 @@ class Requests:
     `inputs` says how many each of them has, where not all have one.
     """
 
-    lines: Sequence[bytes]
+    lines: Lines
     custom_ids: Sequence[str]
     fingerprints: Sequence[str]
     input_tokens: Sequence[int]
@@ -60,7 +64,7 @@ class Requests:
         columns = transposed((each for request in requests for each in request.inputs), Input._fields)
         names, fingerprints, tokens = cast("Any", columns)
         inputs = [len(request.inputs) for request in requests]
-        return cls([request.line for request in requests], names, fingerprints, tokens, inputs)
+        return cls(Lines.of([request.line for request in requests]), names, fingerprints, tokens, inputs)
 
     def __len__(self) -> int:
         return len(self.lines)
@@ -88,7 +92,7 @@ class Requests:
             first, last = sum(self.inputs[:start]), sum(self.inputs[:end])
             inputs = self.inputs[start:end]
         columns = (column[first:last] for column in (self.custom_ids, self.fingerprints, self.input_tokens))
-        return Requests(self.lines[start:end], *cast("tuple[Any, Any, Any]", tuple(columns)), inputs)
+        return Requests(self.lines.part(start, end), *cast("tuple[Any, Any, Any]", tuple(columns)), inputs)
 
 
 @dataclass(frozen=True)
@@ -179,8 +183,10 @@ class RequestFiles:
 
     def _open_file(self) -> _RequestFile:
         number = len(self._done)
-        handle = self._stack.enter_context(self._half(self._folder.requests(number)).open("wb"))
-        self._file = _RequestFile(number, handle, self._estimator())
+        path = self._half(self._folder.requests(number))
+        handle = self._stack.enter_context(path.open("wb"))
+        digest = self._stack.enter_context(Digest(path))
+        self._file = _RequestFile(number, handle, digest, self._estimator())
         return self._file
 
     def _finish_file(self) -> None:
@@ -209,11 +215,11 @@ def _placed(requests: Requests, number: int, first: int) -> Placed:
 class _RequestFile:
     """One file while it is being written."""
 
-    def __init__(self, number: int, handle: BinaryIO, estimator: Estimator) -> None:
+    def __init__(self, number: int, handle: BinaryIO, digest: Digest, estimator: Estimator) -> None:
         self.number = number
         self._handle = handle
+        self._digest = digest
         self._estimator = estimator
-        self._digest = hashlib.sha256()
         self._bytes = 0
         self._tokens: list[int] = []
         self._inputs = 0
@@ -227,7 +233,7 @@ class _RequestFile:
     def take(self, requests: Requests, limits: Limits) -> int:
         """Writes as many of the requests as there is room for, in their order; one at least where it is empty."""
         tokens = requests.tokens
-        sizes = list(accumulate(map(len, requests.lines), initial=self._bytes))
+        sizes = list(accumulate(requests.lines.sizes, initial=self._bytes))
         inputs = list(accumulate(requests.counts, initial=self._inputs))
         totals = list(accumulate(tokens, initial=self._input_tokens))
         # of sums that only grow, those within a limit come first
@@ -236,9 +242,10 @@ class _RequestFile:
             taken = min(taken, bisect_right(totals, limits.max_tokens) - 1)
         if not self._tokens:
             taken = max(taken, 1)
-        content = b"".join(requests.lines[:taken])
-        self._handle.write(content)
-        self._digest.update(content)
+        for start in range(0, taken, TOGETHER):
+            self._handle.write(requests.lines.joined(start, min(start + TOGETHER, taken)))
+        self._handle.flush()
+        self._digest.go_on(sizes[taken])
         self._bytes, self._inputs, self._input_tokens = sizes[taken], inputs[taken], totals[taken]
         self._tokens += tokens[:taken]
         return taken
@@ -246,4 +253,4 @@ class _RequestFile:
     def finish(self) -> FilePlan:
         self._handle.close()
         self._estimator.add(self._tokens)
-        return FilePlan(self.number, self._digest.hexdigest(), self._bytes, self._estimator.result())
+        return FilePlan(self.number, self._digest.finish(), self._bytes, self._estimator.result())

@@ -72,7 +72,7 @@ def sample(pipeline: Pipeline, order: Order, snapshot: TaskSnapshot, counter: To
         len(seen),
         tuple(tokens for each in requests for tokens in each.tokens),
         sum(len(each.fingerprints) for each in requests),
-        sum(len(line) for each in requests for line in each.lines),
+        sum(size for each in requests for size in each.lines.sizes),
     )
 
 

@@ -16,6 +16,7 @@ AWKWARD = [
         "\u0301",
         "ß",
         "ſ",  # noqa: RUF001 - is s in lower case
+        "'ſ",  # noqa: RUF001 - the same
         "中文",
         "한국",
         "नम",
@@ -85,10 +86,8 @@ def test_counts_are_pinned_by_numbers() -> None:
 def test_text_that_looks_like_a_special_token_is_text() -> None:
     counter = TokenCounter("gpt-4o")
     assert counter.count("<|endoftext|>") > 1
-    assert counter.count_many(["<|endoftext|>", "<|im_start|>system"]) == [
-        counter.count("<|endoftext|>"),
-        counter.count("<|im_start|>system"),
-    ]
+    texts = ["<|endoftext|>", "a", "<|im_start|>system<|think|>", "<|fim_prefix|> and <|endofprompt|>", "<|"]
+    assert counter.count_many(texts) == counter.count_masses(texts) == [counter.count(text) for text in texts]
 
 
 def test_half_a_surrogate_pair_is_counted_as_the_sign_for_it() -> None:

@@ -7,7 +7,7 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch_pipeline.batches.requests.custom_id import LONGEST, custom_id
+from batch_pipeline.batches.requests.custom_id import LONGEST, custom_id, custom_ids
 
 OWNERS = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9-]{0,20}", fullmatch=True)
 NAMES = st.from_regex(r"[A-Za-z0-9._-]{1,25}", fullmatch=True)
@@ -43,3 +43,12 @@ def test_a_hash_stands_where_something_would_be_lost() -> None:
     assert re.fullmatch(r"acme_web_app_7-[0-9a-f]{16}", custom_id("acme/web.app#7"))
     assert custom_id("acme/web.app#7") != custom_id("acme/web-app#7")
     assert custom_id("a/b#1", part=1) != custom_id("a/b#1")
+
+
+PLAIN = st.from_regex(r"[a-z0-9_-]{1,20}", fullmatch=True)
+ANOTHER_FORM = st.sampled_from(["", "a\nb", "\n", "a_issue_1", "a-0123456789abcdef", "a" * 55, "a" * 56])
+
+
+@given(st.lists(PLAIN) | st.lists(PLAIN | ANOTHER_FORM) | st.lists(RECORD_IDS))
+def test_those_of_many_are_those_of_each(record_ids: list[str]) -> None:
+    assert custom_ids(record_ids) == [custom_id(record_id) for record_id in record_ids]

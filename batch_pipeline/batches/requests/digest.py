@@ -1,0 +1,56 @@
+"""The SHA-256 of a file, taken while it is written."""
+
+from __future__ import annotations
+
+import hashlib
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+
+PIECE = 4 * 1024 * 1024
+"""Bytes that are hashed at a time: so many that Python's lock is let go meanwhile, always in the same memory."""
+
+
+class Digest:
+    """Reads a file that grows, behind whoever writes it, in another thread. To be used in a `with` block.
+
+    Args:
+        path: The file, which is there already.
+
+    Raises:
+        OSError: It can't be read; by `finish` too.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("rb", buffering=0)
+        self._hash = hashlib.sha256()
+        self._piece = memoryview(bytearray(PIECE))
+        self._done = 0
+        self._thread = ThreadPoolExecutor(1)
+        self._begun: list[Future[None]] = []
+
+    def __enter__(self) -> Digest:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._close()
+
+    def go_on(self, size: int) -> None:
+        """Hashes what is new, now that the file has `size` bytes."""
+        self._begun.append(self._thread.submit(self._read, size))
+
+    def finish(self) -> str:
+        """The hash of all of it, in hexadecimal digits."""
+        for begun in self._begun:
+            begun.result()
+        self._close()
+        return self._hash.hexdigest()
+
+    def _close(self) -> None:
+        self._thread.shutdown(cancel_futures=True)
+        self._file.close()
+
+    def _read(self, size: int) -> None:
+        while self._done < size and (count := self._file.readinto(self._piece)):
+            self._hash.update(self._piece[:count])
+            self._done += count
