@@ -254,6 +254,30 @@ def test_a_full_disk_leaves_no_job_and_no_file(pipeline: Pipeline, monkeypatch: 
     assert planned(pipeline).requests == 3
 
 
+@pytest.mark.parametrize("last", range(0, 20, 3))
+def test_a_prompt_that_fails_in_the_middle_leaves_nothing_taken(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, last: int
+) -> None:
+    """Whatever was being taken meanwhile, by another thread."""
+    monkeypatch.setattr("batch_pipeline.batches.requests.prepared.CHUNK", 2)
+    write_notes(pipeline, {f"{number:02}": f"note {number}" for number in range(20)})
+
+    threads = threading.active_count()
+
+    def text_until(record: Record) -> str:
+        if str(record["record_id"]) > f"{last:02}":
+            raise ZeroDivisionError
+        return str(record["text"])
+
+    with pytest.raises(ZeroDivisionError):
+        planned(pipeline, replace(mood, prompt=text_until))
+    assert inflight(pipeline) == 0
+    assert threading.active_count() == threads
+    with pipeline.ledger.read() as db:
+        assert jobs.newest(db) == []
+    assert planned(pipeline).requests == 20
+
+
 def test_nothing_is_planned_where_the_pipeline_is_switched_off(make_pipeline: Callable[..., Pipeline]) -> None:
     pipeline = make_pipeline(enabled=False)
     write_notes(pipeline, 1)

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import OperationalError
 
-from batch_pipeline.ledger import jobs, meta
+from batch_pipeline.ledger import fingerprints, jobs, meta
 from batch_pipeline.ledger.engine import Ledger
 from batch_pipeline.ledger.migrations import HEAD
 from batch_pipeline_tests.ledger.rows import job, ledger_in
@@ -55,6 +55,28 @@ def test_what_is_committed_is_on_the_disk(tmp_path: Path) -> None:
         pragmas = [db.scalar(text(f"PRAGMA {name}")) for name in ("journal_mode", "synchronous", "foreign_keys")]
     ledger.close()
     assert pragmas == ["wal", 2, 1]
+
+
+def test_a_long_log_is_written_back_and_a_reader_does_not_hold_that_up(tmp_path: Path) -> None:
+    ledger, log = ledger_in(tmp_path), tmp_path / "var" / "ledger.db-wal"
+    with ledger.begin() as db:
+        meta.put(db, "before", 1)
+    ledger.write_back()  # it is short
+    assert log.stat().st_size > 0
+    with ledger.read() as view:
+        meta.get(view, "before")
+        with ledger.begin(alone=False) as db:
+            fingerprints.take(db, "job", {f"{number:064x}": "x" * 50 for number in range(20_000)})
+        long = log.stat().st_size
+        ledger.write_back()
+        assert meta.get(view, "before") == 1
+    ledger.write_back()
+    with ledger.begin() as db:
+        meta.put(db, "after", 1)
+    assert log.stat().st_size <= long  # from its beginning again
+    with ledger.read() as db:
+        assert len(fingerprints.holders(db, [f"{number:064x}" for number in range(20_000)])) == 20_000
+    ledger.close()
 
 
 def write_and_fail(db: Connection) -> None:

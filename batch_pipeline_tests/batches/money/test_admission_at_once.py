@@ -109,8 +109,9 @@ def test_eight_processes_that_submit_at_once_send_what_the_budget_allows_and_nam
     assert budget - min(bounds) < reserved <= budget
     created = {batch_id for created, _ in ends for batch_id in created}
     assert len(created) == len(books.batches) < len(bounds)
-    assert reserved == pytest.approx(sum(row.bound_usd for row in batches_of(first, wanted) if row.batch_id in created))
     whys = {why for _, not_yet in ends for why in not_yet}
+    bought = sum(row.bound_usd for row in batches_of(first, wanted) if row.batch_id in created)
+    assert reserved == pytest.approx(bought), whys
     assert any(why.startswith("budget: today may spend") and "BUDGET_DAY_USD" in why for why in whys)
     rest = Pipeline(tight)
     assert run(rest, wanted).outcomes == {"answered": 24}
