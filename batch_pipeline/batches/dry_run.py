@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -66,11 +67,12 @@ def dry_run(pipeline: Pipeline, order: Order, sql_seconds: float | None = None) 
         planner = _DryPlanner(pipeline, job, lookups, limits, force=order.force)
         with counting(counter, prepared.count) as counts:
             chunks = asking.selected(connection, order.task, snapshot, prepared, counts)
-            for decided in planner.decide(chunks):
-                requests = decided.requests()
-                files.add(requests)
-                for each in (paid, batch, realtime):
-                    each.add(requests.tokens)
+            with closing(chunks), closing(planner.decide(chunks)) as decisions:
+                for decided in decisions:
+                    requests = decided.requests()
+                    files.add(requests)
+                    for each in (paid, batch, realtime):
+                        each.add(requests.tokens)
     total = paid.result()
     planned = replace(
         planner.tally.on(job, prepared.count),
@@ -97,6 +99,9 @@ class _DryPlanner(Planner):
         held |= {fp: self._would_hold[fp] for fp in wanted if fp in self._would_hold}
         self._would_hold |= {fp: Holder(self._job.job_id, id_) for fp, id_ in wanted.items() if fp not in held}
         return held
+
+    def _all_taken(self) -> None:
+        pass
 
     def _settle(self, waiting: Iterable[str], not_sent: list[str]) -> None:
         for fingerprint in not_sent:

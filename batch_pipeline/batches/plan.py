@@ -106,7 +106,8 @@ def plan(pipeline: Pipeline, order: Order, sql_seconds: float | None = None) -> 
             counter = TokenCounter(pipeline.prices.price(snapshot.provider, snapshot.model).model)
             with counting(counter, prepared.count) as counts:
                 chunks = asking.selected(connection, order.task, snapshot, prepared, counts)
-                return write_plan(pipeline, job, chunks, lookups, force=order.force, selected=prepared.count)
+                with closing(chunks):
+                    return write_plan(pipeline, job, chunks, lookups, force=order.force, selected=prepared.count)
 
 
 def _as_kept(pipeline: Pipeline, job: Job) -> Job:

@@ -23,6 +23,7 @@ from batch_pipeline.ledger import batches, events, fingerprints, jobs
 from batch_pipeline.ledger.jobs import Job
 from batch_pipeline.tasks.snapshot import TaskSnapshot
 from batch_pipeline.warehouse import lookups
+from batch_pipeline.warehouse.cursors import second_cursor
 from batch_pipeline.warehouse.lookups import Open, OpenRecord
 from batch_pipeline.warehouse.without_pandas import without_pandas
 
@@ -62,7 +63,7 @@ def _attempt(pipeline: Pipeline, last: Job, again: frozenset[str], *, on_request
     pipeline.must_be_enabled()
     folder = pipeline.folder(last.job_id)
     folder.fetch(folder.record_index)
-    with pipeline.warehouse.read() as connection:
+    with pipeline.warehouse.read() as connection, second_cursor(connection) as later:
         found = lookups.open_requests(connection, last.job_id, folder.record_index, again)
         going = found if on_request else _not_through(pipeline, connection, last, found)
         if not going:
@@ -77,7 +78,7 @@ def _attempt(pipeline: Pipeline, last: Job, again: frozenset[str], *, on_request
             counter = TokenCounter(pipeline.prices.price(snapshot.provider, snapshot.model).model)
             chunks = candidates.again(folder, _by_custom_id(going), snapshot.endpoint, counter)
             selected = len({record_id for request in going.values() for record_id, *_ in request.records})
-            planned = write_plan(pipeline, job, chunks, connection, selected=selected)
+            planned = write_plan(pipeline, job, chunks, later, selected=selected)
     reach("retry.planned")
     return planned if planned.records else None
 

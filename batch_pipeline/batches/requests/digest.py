@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 
 PIECE = 4 * 1024 * 1024
-"""Bytes that are hashed at a time: so many that Python's lock is let go meanwhile, always in the same memory."""
+"""Bytes that are hashed at a time, always in the same memory. Python's lock is let go meanwhile."""
 
 
 class Digest:
@@ -18,14 +18,14 @@ class Digest:
         path: The file, which is there already.
 
     Raises:
-        OSError: It can't be read; by `finish` too.
+        OSError: It can't be opened; by `finish`, that it can't be read.
     """
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("rb", buffering=0)
         self._hash = hashlib.sha256()
-        self._piece = memoryview(bytearray(PIECE))
-        self._done = 0
+        self._piece = memoryview(bytearray())
+        self._size = self._done = 0
         self._thread = ThreadPoolExecutor(1)
         self._begun: list[Future[None]] = []
 
@@ -37,6 +37,7 @@ class Digest:
 
     def go_on(self, size: int) -> None:
         """Hashes what is new, now that the file has `size` bytes."""
+        self._size = size
         self._begun.append(self._thread.submit(self._read, size))
 
     def finish(self) -> str:
@@ -44,13 +45,18 @@ class Digest:
         for begun in self._begun:
             begun.result()
         self._close()
+        if self._done != self._size:
+            raise OSError(f"{self._file.name} has {self._done:,} bytes, and {self._size:,} were written.")
         return self._hash.hexdigest()
 
     def _close(self) -> None:
         self._thread.shutdown(cancel_futures=True)
         self._file.close()
+        self._piece = memoryview(bytearray())
 
     def _read(self, size: int) -> None:
+        if len(self._piece) < min(size - self._done, PIECE):
+            self._piece = memoryview(bytearray(min(size - self._done, PIECE)))
         while self._done < size and (count := self._file.readinto(self._piece)):
             self._hash.update(self._piece[:count])
             self._done += count

@@ -71,7 +71,7 @@ class Envelope:
         head, tail = self._of_content
         between = b'","method":"POST","url":%b,"body":%b' % (self._url, head)
         names = [name.encode() for name in custom_ids]
-        return Lines.around(b'{"custom_id":"', names, between, contents, tail + b"}\n")
+        return Lines.alike(b'{"custom_id":"', names, between, contents, tail + b"}\n")
 
     def fingerprints(self, contents: Sequence[bytes]) -> list[str]:
         """The same of many."""

@@ -119,13 +119,8 @@ class Indexes:
 
     def add(self, placed: Sequence[Placed], records: RecordRows) -> None:
         """Takes requests as they were put into files, and records that they or earlier ones answer."""
-        columns: Sequence[Column]
-        match placed:
-            case [one]:
-                columns = one
-            case _:
-                columns = [[value for part in parts for value in part] for parts in zip(*placed, strict=True)]
-        self._requests.write(_table(columns or [()] * len(Placed._fields), request_schema()))
+        columns: Sequence[Column] = placed[0] if len(placed) == 1 else _joined(placed)
+        self._requests.write(_table(columns, request_schema()))
         batches = {name: part.batch[0] for part in placed for name in part.custom_id}
         sent = zip(records.custom_id, records.share, strict=True)
         marks = [batches.get(name) if share == "sent" else None for name, share in sent]
@@ -167,6 +162,11 @@ class Indexes:
         return self._stack.enter_context(
             pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=few, write_statistics=_SOUGHT)
         )
+
+
+def _joined(placed: Sequence[Placed]) -> Sequence[Column]:
+    columns = [[value for part in parts for value in part] for parts in zip(*placed, strict=True)]
+    return columns or [()] * len(Placed._fields)
 
 
 def request_schema() -> pa.Schema:

@@ -20,12 +20,12 @@ class Lines:
         return cls([len(line) for line in lines], lambda start, end: b"".join(lines[start:end]))
 
     @classmethod
-    def around(
+    def alike(
         cls, before: bytes, names: Sequence[bytes], between: bytes, contents: Sequence[bytes], after: bytes
     ) -> Lines:
         """Lines that are alike but for a name and a content in each."""
-        alike = len(before) + len(between) + len(after)
-        sizes = [alike + len(name) + len(content) for name, content in zip(names, contents, strict=True)]
+        same = len(before) + len(between) + len(after)
+        sizes = [same + len(name) + len(content) for name, content in zip(names, contents, strict=True)]
 
         def joined(start: int, end: int) -> bytes:
             varied = names[start:end], repeat(between), contents[start:end]

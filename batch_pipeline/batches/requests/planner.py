@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from itertools import chain
 from typing import TYPE_CHECKING, cast
 
 from batch_pipeline.batches.pipeline import Pipeline
@@ -87,8 +86,6 @@ class _Found:
     answered: set[str]
     repeats: bool
     """Whether one of them is in two chunks."""
-    too_large: set[str] = field(default_factory=set[str])
-    """No file has room for their requests; known when these are made."""
 
 
 class Planner:
@@ -118,15 +115,16 @@ class Planner:
         """
         with ThreadPoolExecutor(1) as beside:
             asked: tuple[list[Chunk], Future[_Found]] | None = None
-            for group in chain(_groups(chunks), [[]]):
+            for group in _groups(chunks):
                 decided = self._decided(*asked) if asked else []
-                asked = (group, beside.submit(self._find, group)) if group else None
-                if not group:
-                    beside.submit(self._pipeline.ledger.write_back)
-                while decided:
-                    yield decided.pop(0)
+                asked = group, beside.submit(self._find, group)
+                yield from _emptied(decided)
+            decided = self._decided(*asked) if asked else []
+            asked, tidied = None, beside.submit(self._all_taken)
+            yield from _emptied(decided)
+            tidied.result()
 
-    @without_pandas()
+    @without_pandas()  # for each thread of its own
     def _find(self, group: Sequence[Chunk]) -> _Found:
         wanted: dict[str, str] = {}
         for chunk in reversed(group):  # of identical requests the first is sent
@@ -138,23 +136,26 @@ class Planner:
         return _Found(held, given_up, answered, repeats=sum(len(chunk.custom_ids) for chunk in group) > len(wanted))
 
     def _decided(self, group: Sequence[Chunk], asked: Future[_Found]) -> list[Decided]:
-        found, sent = asked.result(), dict[str, str]()
+        found, sent, too_large = asked.result(), dict[str, str](), set[str]()
         decided: list[Decided] = []
         for chunk in group:
-            decided.append(self._decide(chunk, found, sent))
+            decided.append(self._decide(chunk, found, sent, too_large))
             if found.repeats:
                 sent.update((fp, chunk.custom_ids[fp]) for fp in decided[-1].send)
         return decided
 
-    def _decide(self, chunk: Chunk, found: _Found, sent: Mapping[str, str]) -> Decided:
-        """Decides, where the group's earlier chunks send what is `sent`, under these names."""
+    def _decide(self, chunk: Chunk, found: _Found, sent: Mapping[str, str], large: set[str]) -> Decided:
+        """Decides, where the group's earlier chunks send what is `sent`, under these names.
+
+        What has no room in any file is put into `large`, and was by these.
+        """
         held = {fp: found.held[fp] for fp in chunk.custom_ids if fp in found.held} if found.held else {}
         mine = {fp: holder.custom_id for fp, holder in held.items() if holder.job_id == self._job.job_id}
         mine |= {fp: sent[fp] for fp in sent.keys() & chunk.custom_ids.keys()}
         waiting = [fp for fp in held if fp not in mine]
         free = _without(chunk.bodies, held, mine)
-        too_large = {*chunk.longer_than(self._limits.max_bytes, free), *found.too_large.intersection(free)}
-        found.too_large.update(too_large)
+        too_large = {*chunk.longer_than(self._limits.max_bytes, free), *large.intersection(free)}
+        large.update(too_large)
         given_up = found.given_up.intersection([*free, *chunk.unusable])
         answered = found.answered.intersection([*free, *chunk.unusable])
         send = _without(free, given_up, answered, too_large)
@@ -184,6 +185,9 @@ class Planner:
         with self._pipeline.ledger.read() as db:
             given_up = fingerprints.which_given_up(db, free)
         return given_up, lookups.answered(self._connection, free) - given_up
+
+    def _all_taken(self) -> None:
+        self._pipeline.ledger.write_back()
 
     def _settle(self, waiting: Collection[str], not_sent: list[str]) -> None:
         if not waiting and not not_sent:
@@ -235,8 +239,14 @@ def _without(fingerprints: Iterable[str], *others: Collection[str]) -> list[str]
     return [fp for fp in fingerprints if not any(fp in other for other in others)] if others else list(fingerprints)
 
 
+def _emptied(decided: list[Decided]) -> Generator[Decided]:
+    """Each of them, which nobody has in memory then."""
+    while decided:
+        yield decided.pop(0)
+
+
 def _groups(chunks: Iterable[Chunk]) -> Generator[list[Chunk]]:
-    """The chunks whose fingerprints are taken together; one that is large by its bytes goes alone."""
+    """The chunks whose fingerprints are taken together; one that is large by its bytes is the last of its group."""
     group: list[Chunk] = []
     size = 0
     for chunk in chunks:

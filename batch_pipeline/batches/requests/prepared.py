@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 CHUNK = 10_000
-"""Records that are in memory at a time, and a transaction of the ledger."""
+"""Records that are decided about at a time."""
 
 CONTENT_HASH = "_content_hash"
 """Column of what a record's content comes to; a record may have one of its own without the underscore."""

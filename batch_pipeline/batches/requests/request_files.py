@@ -23,7 +23,7 @@ from batch_pipeline.batches.requests.indexes import Indexes, Placed, RecordRows
 from batch_pipeline.batches.requests.lines import Lines
 from batch_pipeline.errors import PlanSuperseded
 
-TOGETHER = 1_000
+WRITTEN_AT_ONCE = 1_000
 """Lines that are written at a time: what they take together is the same memory each time, which is twice as fast."""
 
 
@@ -242,8 +242,8 @@ class _RequestFile:
             taken = min(taken, bisect_right(totals, limits.max_tokens) - 1)
         if not self._tokens:
             taken = max(taken, 1)
-        for start in range(0, taken, TOGETHER):
-            self._handle.write(requests.lines.joined(start, min(start + TOGETHER, taken)))
+        for start in range(0, taken, WRITTEN_AT_ONCE):
+            self._handle.write(requests.lines.joined(start, min(start + WRITTEN_AT_ONCE, taken)))
         self._handle.flush()
         self._digest.go_on(sizes[taken])
         self._bytes, self._inputs, self._input_tokens = sizes[taken], inputs[taken], totals[taken]

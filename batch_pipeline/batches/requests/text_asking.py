@@ -20,7 +20,7 @@ from batch_pipeline.batches.requests.rendering import Columns
 if TYPE_CHECKING:
     import pyarrow as pa
 
-TOGETHER = 1_000
+JSON_AT_ONCE = 1_000
 """Texts that become JSON at a time: what they take together is the same memory each time."""
 
 Value = TypeVar("Value")
@@ -64,7 +64,7 @@ class TextAsking:
         return Chunk(
             records=Records(record_ids, repo, night, content_hash, [0] * len(bodies), fingerprints, names),
             bodies=by_print,
-            lines=lambda wanted: self._envelope.lines(found(ids, wanted), found(by_print, wanted)),
+            lines=lambda wanted: self._envelope.lines(at_keys(ids, wanted), at_keys(by_print, wanted)),
             around=self._envelope.around,
             custom_ids=ids,
             input_tokens=self._tokens(of_first(fingerprints, texts)),
@@ -78,17 +78,17 @@ class TextAsking:
             return lambda wanted: lambda: self._in_all(wanted, dict(zip(asked, counts(), strict=True)))
 
         def count(wanted: Sequence[str]) -> list[int]:
-            counts = self._counter.begin(found(texts, wanted))
+            counts = self._counter.begin(at_keys(texts, wanted))
             return self._in_all(wanted, dict(zip(wanted, counts(), strict=True)))
 
         return lambda wanted: lambda: count(wanted)
 
     def _in_all(self, wanted: Sequence[str], counts: Mapping[str, int]) -> list[int]:
         (constant,) = self._constant()()
-        return [constant + count for count in found(counts, wanted)]
+        return [constant + count for count in at_keys(counts, wanted)]
 
 
-def found(values: Mapping[str, Value], keys: Iterable[str]) -> list[Value]:
+def at_keys(values: Mapping[str, Value], keys: Iterable[str]) -> list[Value]:
     """The value at each key."""
     return list(map(values.__getitem__, keys))
 
@@ -107,7 +107,7 @@ def json_strings(texts: Sequence[str]) -> list[bytes]:
     Indented, each is on a line of its own, since no string of JSON has a line feed in it: `  "text",`.
     """
     strings: list[bytes] = []
-    for start in range(0, len(texts), TOGETHER):
-        listed = orjson.dumps([*texts[start : start + TOGETHER], None], option=orjson.OPT_INDENT_2)
+    for start in range(0, len(texts), JSON_AT_ONCE):
+        listed = orjson.dumps([*texts[start : start + JSON_AT_ONCE], None], option=orjson.OPT_INDENT_2)
         strings += [line[2:-1] for line in listed.split(b"\n")[1:-2]]
     return strings

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from multiprocessing import get_context
 
 import pytest
 
@@ -44,3 +45,10 @@ def test_what_was_begun_and_is_not_wanted_any_more_is_left() -> None:
     with pytest.raises(KeyError):
         in_the_middle()
     assert threading.active_count() == threads
+
+
+def test_a_process_that_was_forked_counts_too() -> None:
+    """Without the threads that the tokenizer had made."""
+    assert COUNTER.count_masses(TEXTS) == COUNTS
+    with get_context("fork").Pool(1) as pool:
+        assert pool.apply_async(COUNTER.count_masses, [TEXTS]).get(timeout=60) == COUNTS

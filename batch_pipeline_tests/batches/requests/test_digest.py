@@ -29,6 +29,15 @@ def test_a_file_that_can_not_be_read_has_no_hash() -> None:
             digest.finish()
 
 
+def test_a_file_of_which_something_is_gone_has_no_hash(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"x" * 10)
+    with Digest(path) as digest:
+        digest.go_on(11)
+        with pytest.raises(OSError, match="has 10 bytes, and 11 were written"):
+            digest.finish()
+
+
 def test_nothing_goes_on_after_it(tmp_path: Path) -> None:
     path, threads = tmp_path / "file", threading.active_count()
     path.write_bytes(b"x")

@@ -15,7 +15,7 @@ def test_lines_that_are_alike_are_the_same_in_whatever_pieces(
     varied: list[tuple[bytes, bytes]], before: bytes, between: bytes, after: bytes, data: st.DataObject
 ) -> None:
     whole = [before + name + between + content + after for name, content in varied]
-    made = Lines.around(before, [name for name, _ in varied], between, [content for _, content in varied], after)
+    made = Lines.alike(before, [name for name, _ in varied], between, [content for _, content in varied], after)
     start, end = sorted(data.draw(st.tuples(*[st.integers(0, len(whole))] * 2)))
     first, last = sorted(data.draw(st.tuples(*[st.integers(0, end - start)] * 2)))
     for lines in (made, Lines.of(whole)):

@@ -6,7 +6,7 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch_pipeline.batches.requests.text_asking import TOGETHER, json_strings, of_first
+from batch_pipeline.batches.requests.text_asking import JSON_AT_ONCE, json_strings, of_first
 
 TEXTS = st.text() | st.text(alphabet='\n\r",\\ []\u2028\x00é')
 
@@ -17,7 +17,7 @@ def test_each_text_is_the_json_that_it_would_be_alone(texts: list[str]) -> None:
 
 
 def test_more_texts_than_become_json_at_a_time() -> None:
-    texts = [f'a "{number}"\n' for number in range(2 * TOGETHER + 1)]
+    texts = [f'a "{number}"\n' for number in range(2 * JSON_AT_ONCE + 1)]
     assert json_strings(texts) == [orjson.dumps(text) for text in texts]
 
 
