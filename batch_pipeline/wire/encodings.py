@@ -9,6 +9,7 @@ from functools import cache
 from importlib.machinery import PathFinder
 from importlib.util import find_spec, module_from_spec
 from itertools import pairwise
+from threading import Lock
 from types import ModuleType
 from typing import TYPE_CHECKING, Literal, cast
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 Encoding = Literal["o200k_base", "cl100k_base"]
 
+_THREADS, _MAKING = "RAYON_NUM_THREADS", Lock()
 _SPECIAL = "<|"
 """How all special tokens begin: splintr 0.22 takes text that looks like one for it, as no provider does."""
 _LONG_S = "'\u017f"
@@ -50,9 +52,21 @@ def count_many(encoding: Encoding, texts: Sequence[str]) -> list[int]:
 
 @cache
 def _mass_tokenizer(encoding: Encoding) -> AnyTokenizer:
+    """One that counts in a single thread: it is far ahead of whoever makes the texts, who has use for the other cores.
+
+    How many threads there are, splintr reads when it first counts, and from nowhere else.
+    """
     import splintr
 
-    return splintr.Tokenizer.from_pretrained(encoding)
+    with _MAKING:
+        mass, kept = splintr.Tokenizer.from_pretrained(encoding), os.environ.get(_THREADS)
+        os.environ[_THREADS] = "1"
+        try:
+            mass.encode_batch_flat([""])
+        finally:
+            os.environ.pop(_THREADS)
+            os.environ.update({} if kept is None else {_THREADS: kept})
+    return mass
 
 
 @cache

@@ -34,7 +34,7 @@ def _made_new(engine: Engine) -> bool:
     with engine.begin() as db:
         if found := inspect(db).get_table_names():
             return "alembic_version" in found and _version(db) == HEAD
-        metadata.create_all(db)
+        metadata.create_all(db, checkfirst=False)
         _note_head(db)
     return True
 
