@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 import weakref
 from collections.abc import Generator
 from contextlib import closing, contextmanager, suppress
@@ -72,6 +71,8 @@ class Ledger:
         log = self._file and self._file.with_name(f"{self._file.name}-wal")
         if log is None or not log.exists() or log.stat().st_size <= LOG_PAGES * PAGE:
             return
+        import sqlite3
+
         with closing(self.engine.raw_connection()) as db, suppress(sqlite3.Error):  # a commit does not mind either
             db.cursor().execute("PRAGMA wal_checkpoint(PASSIVE)")
 

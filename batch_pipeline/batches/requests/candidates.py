@@ -14,7 +14,7 @@ import orjson
 
 from batch_pipeline.batches.files import JobFolder
 from batch_pipeline.batches.money.tokens import TokenCounter
-from batch_pipeline.batches.requests.columns import Column, transposed
+from batch_pipeline.batches.requests.columns import Column, at_keys, transposed
 from batch_pipeline.batches.requests.counting import Counts
 from batch_pipeline.batches.requests.envelope import doubled_limit
 from batch_pipeline.batches.requests.lines import Lines
@@ -96,7 +96,7 @@ class Chunk:
 
     def requests(self, fingerprints: Sequence[str], input_tokens: Sequence[int]) -> Requests:
         """The requests that ask for these inputs, of which the tokens are counted."""
-        names = list(map(self.custom_ids.__getitem__, fingerprints))
+        names = at_keys(self.custom_ids, fingerprints)
         if self.pack is not None:
             return Requests.of(
                 self.pack([Input(*each) for each in zip(names, fingerprints, input_tokens, strict=True)])

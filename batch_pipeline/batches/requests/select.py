@@ -71,10 +71,8 @@ def prepare(
     answered = _check_answer_columns(connection, task)
     selected = _selected(task, selection, records, columns)
     used = task.columns or tuple(name for name in columns if name not in ("record_id", "repo", "night"))
-    wanted, parameters = (
-        _wanted(task, selection, selected, used, columns, answered=answered),
-        _parameters(task, selection),
-    )
+    wanted = _wanted(task, selection, selected, used, columns, answered=answered)
+    parameters = _parameters(task, selection)
     return Prepared(
         count=_count(connection, task, selection, selected, parameters),
         **wanted,

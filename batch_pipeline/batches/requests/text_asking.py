@@ -5,12 +5,13 @@ It comes to the same chunks as `asking.py`, column by column instead of record b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
 
 import orjson
 
 from batch_pipeline.batches.requests.candidates import Chunk, Records
+from batch_pipeline.batches.requests.columns import Value, at_keys
 from batch_pipeline.batches.requests.counting import Counting, Counts
 from batch_pipeline.batches.requests.custom_id import custom_ids
 from batch_pipeline.batches.requests.envelope import Envelope
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 
 JSON_AT_ONCE = 1_000
 """Texts that become JSON at a time: what they take together is the same memory each time."""
-
-Value = TypeVar("Value")
 
 
 class TextAsking:
@@ -86,11 +85,6 @@ class TextAsking:
     def _in_all(self, wanted: Sequence[str], counts: Mapping[str, int]) -> list[int]:
         (constant,) = self._constant()()
         return [constant + count for count in at_keys(counts, wanted)]
-
-
-def at_keys(values: Mapping[str, Value], keys: Iterable[str]) -> list[Value]:
-    """The value at each key."""
-    return list(map(values.__getitem__, keys))
 
 
 def of_first(keys: Sequence[str], values: Sequence[Value]) -> dict[str, Value]:
